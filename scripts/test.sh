@@ -1,0 +1,12 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# All checks and tests; the last line counts them. `sh scripts/test.sh PATTERN…` runs some files only.
+cd "$(dirname "$0")/.."
+failed=0
+if [ $# -eq 0 ]; then
+  node_modules/.bin/tsc -p tsconfig.json || failed=1
+  node_modules/.bin/biome check --error-on-warnings . || failed=1
+  set -- 'src/**/*.test.ts' 'test/**/*.test.ts' 'fuzz/**/*.test.ts'
+fi
+sh scripts/node.sh --test --test-concurrency=1 --test-reporter=./test/support/reporter.ts "$@" || failed=1
+exit $failed
