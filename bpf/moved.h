@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What a call did to the streams behind its descriptors. */
+#pragma once
+
+#include "tls.h"
+#include "transfer.h"
+
+/* Where a call's bytes lie in user memory. */
+struct memory {
+	u64 base;     /* one buffer … */
+	u64 segments; /* … or so many iovec at `iov` */
+	u64 iov;
+};
+
+/*
+ * Makes the bytes up to `to` this call's to answer for, as far as they are nobody's yet.
+ * Returns where its own begin: `to` or more when there are none.
+ */
+static __always_inline u64 take(struct stream *stream, u64 from, u64 to)
+{
+	u64 before = stream->owned;
+
+#pragma unroll
+	for (int attempt = 0; attempt < 8 && before < to; attempt++) {
+		u64 seen = __sync_val_compare_and_swap(&stream->owned, before, to);
+
+		if (seen == before)
+			break;
+		before = seen;
+	}
+	return before > from ? before : from;
+}
+
+static long writer_is_done(u32 index, struct stream_key *key)
+{
+	struct stream *stream = bpf_map_lookup_elem(&streams, key);
+
+	return !stream || stream->committed >= stream->awaited;
+}
+
+/*
+ * The writer on another processor is between its count and the ring, which takes it a
+ * microsecond. Until its record is there, whatever this process does next would come
+ * before it: an answer before its question. Gives up after about 50 microseconds.
+ */
+static __always_inline void wait_for_writer(struct stream *stream, struct stream_key *key, u64 position)
+{
+	if (stream->committed >= position)
+		return;
+	stream->awaited = position;
+	bpf_loop(1000, writer_is_done, key, 0);
+}
+
+static __always_inline u64 first_segment(u64 iov)
+{
+	struct iovec segment = {};
+
+	bpf_probe_read_user(&segment, sizeof(segment), (void *)iov);
+	return segment.iov_base;
+}
+
+/* Ciphertext says which connection carries which clear text. */
+static __noinline int carries_tls(u64 stream, struct addresses *addresses, int reading, struct memory *memory, u64 length)
+{
+	u64 pid_tgid = bpf_get_current_pid_tgid();
+
+	if (!memory || !addresses)
+		return 0;
+	inside_tls(pid_tgid, addresses, stream, reading);
+	if (!reading && tls_records_noted)
+		maybe_ciphertext(pid_tgid >> 32, memory->segments ? first_segment(memory->iov) : memory->base, length,
+				 addresses, stream);
+	return 0;
+}
+
+/*
+ * `length` bytes moved between the current process and the stream behind fd.
+ *
+ * Each byte is copied once, by whichever of the two calls returns first: a
+ * reader that has bytes whose write() has not returned yet supplies them, so
+ * an answer can never be seen before its question, and a write of 64 MiB that
+ * returns once is captured while it is being read.
+ */
+static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memory)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct channel channel = {};
+	struct transfer *transfer;
+	struct scratch *scratch;
+	struct stream *stream;
+	struct file *file;
+	u64 from, to, owned, skip = 0, before = 0;
+	u16 resumed = 0;
+
+	if (!memory)
+		return 0;
+	file = file_of(fd);
+	if (!file || !channel_of(file, fd, reading, tgid, &channel))
+		return 0;
+	stream = follow(&channel, tgid, 1, length);
+	if (!stream) {
+		count_loss(LOSS_MAP_FULL, length, 0);
+		return 0;
+	}
+	if (channel.kind == KIND_TCP) {
+		before = place(stream, &channel.tcp, reading, length);
+		carries_tls(stream->id, &channel.tcp.addresses, reading, memory, length);
+	}
+	length -= before;
+	if (reading) {
+		/* Asked before it counts: a writer that is seen from now on leaves to us what we count. */
+		int leaves_it = stream->joined && stream->writer_seen && !channel.tcp.numbered;
+		u64 start = __sync_fetch_and_add(&stream->read, length);
+
+		if (stream->reader != tgid) {
+			stream->reader = tgid;
+			tell_endpoint(stream->id, tgid, fd, 1);
+		}
+		if (leaves_it)
+			return 0;
+		to = start + length;
+		owned = take(stream, start, to);
+		from = start < stream->blind_end ? start : owned;
+		skip = from - start;
+		if (owned > start)
+			wait_for_writer(stream, &channel.key, owned < to ? owned : to);
+	} else {
+		if (stream->joined && !stream->writer_seen && !channel.tcp.numbered) {
+			/* What the reader had before was queued before we looked. Atomic: first this, then how much. */
+			__sync_lock_test_and_set(&stream->writer_seen, 1);
+			if (stream->written < stream->read) {
+				stream->written = stream->read;
+				stream->committed = stream->read;
+			}
+		}
+		from = __sync_fetch_and_add(&stream->written, length);
+		to = from + length;
+		if (stream->writer != tgid) {
+			stream->writer = tgid;
+			tell_endpoint(stream->id, tgid, fd, 0);
+		}
+		owned = take(stream, from, to);
+		/* What the reader has supplied is handed over again to be compared, unless it is long. */
+		if (length > PAYLOAD_CHUNK) {
+			skip = (owned < to ? owned : to) - from;
+			from += skip;
+		}
+	}
+	if (from >= to)
+		goto out;
+	if (verdict_on(stream->id)) {
+		if (!term_is_over(stream->id, memory->segments ? first_segment(memory->iov) : memory->base))
+			goto out;
+		resumed = FLAG_RESUMED;
+	}
+	scratch = own_scratch();
+	if (!scratch)
+		goto out;
+	skip += before;
+	transfer = &scratch->transfer;
+	transfer->key = channel.key;
+	transfer->id = stream->id;
+	transfer->time = bpf_ktime_get_ns();
+	transfer->offset = from;
+	transfer->left = to - from;
+	transfer->skip = skip;
+	transfer->owned = owned;
+	transfer->tgid = tgid;
+	transfer->fd = fd;
+	transfer->flags = (reading ? FLAG_READ : 0) | resumed;
+	transfer->last_flags = channel.kind == KIND_UNIX_SEQPACKET ? FLAG_PACKET_END : 0;
+	transfer->iov = memory->iov;
+	transfer->segments = memory->segments;
+	transfer->base = memory->base;
+	transfer->length = memory->segments ? 0 : length + before;
+	transfer->filled = 0;
+	transfer->failed = 0;
+	transfer->delivered = 0;
+	if (skip && !memory->segments) {
+		transfer->base += skip;
+		transfer->length -= skip;
+		transfer->skip = 0;
+	}
+	run_transfer(scratch);
+	if (transfer->delivered) {
+		/* Atomic, because the other end looks at it after it has kept a hole. */
+		if (to > stream->delivered)
+			__sync_lock_test_and_set(&stream->delivered, to);
+		if (stream->held_bytes || stream->lost_bytes)
+			tell_losses(stream);
+	}
+out:
+	/* Only now may a reader rely on the writer's record to be before its own next one. */
+	if (!reading)
+		__sync_fetch_and_add(&stream->committed, length);
+	return 0;
+}
+
+static __noinline int lose_unseen(struct stream *stream, u64 from, u64 to, u32 flags, u32 cause)
+{
+	struct hole hole = { .offset = from, .bytes = to - from, .flags = flags, .cause = cause };
+
+	return stream && from < to ? note_loss(stream, &hole) : 0;
+}
+
+/* A call that moved bytes where we cannot see them. */
+static __noinline int moved_unseen(struct file *file, s32 fd, int reading, u64 length, u32 cause)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct channel channel = {};
+	struct stream *stream;
+	u64 from, end, gone;
+	int leaves_it;
+
+	if (!file || !channel_of(file, fd, reading, tgid, &channel) || channel.kind == KIND_STDERR)
+		return 0;
+	stream = follow(&channel, tgid, 1, length);
+	if (!stream) {
+		count_loss(LOSS_MAP_FULL, length, 0);
+		return 0;
+	}
+	if (channel.kind == KIND_TCP)
+		length -= place(stream, &channel.tcp, reading, length);
+	if (reading) {
+		leaves_it = stream->joined && stream->writer_seen && !channel.tcp.numbered;
+		from = __sync_fetch_and_add(&stream->read, length);
+		end = from + length;
+		/* Atomic here and below: each end sets its own and then looks at the other's. */
+		__sync_lock_test_and_set(&stream->blind_read_end, end);
+		if (stream->reader != tgid) {
+			stream->reader = tgid;
+			tell_endpoint(stream->id, tgid, fd, 1);
+		}
+		if (leaves_it)
+			return 0;
+		/* What went in unseen has now come out unseen. */
+		gone = stream->blind_end;
+		if (gone > from)
+			wait_for_writer(stream, &channel.key, gone < end ? gone : end);
+		else
+			gone = from;
+	} else {
+		from = __sync_fetch_and_add(&stream->written, length);
+		end = from + length;
+		/* What the reader has supplied already is no loss. */
+		from = take(stream, from, end);
+		__sync_fetch_and_add(&stream->committed, length);
+		if (from < end)
+			__sync_lock_test_and_set(&stream->blind_end, end);
+		stream->writer_seen = 1;
+		if (stream->writer != tgid) {
+			stream->writer = tgid;
+			tell_endpoint(stream->id, tgid, fd, 0);
+		}
+		gone = stream->joined && !channel.tcp.numbered ? from : stream->blind_read_end;
+	}
+	if (gone > end)
+		gone = end;
+	if (unwanted(stream->id))
+		return 0;
+	lose_unseen(stream, from, gone, 0, cause);
+	if (from < gone)
+		from = gone;
+	/* The rest the other end's call may still supply: the reader's, or the writer's that has not returned. */
+	if (reading && from < stream->owned)
+		from = stream->owned;
+	lose_unseen(stream, from, end, FLAG_MAY_ARRIVE | (reading ? FLAG_READ : 0), cause);
+	return 0;
+}
+
+/* The reader was told that no more will come. */
+static __noinline int ended(s32 fd)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct record_head record = {};
+	struct channel channel = {};
+	struct stream *stream;
+	struct file *file = file_of(fd);
+
+	if (!file || !channel_of(file, fd, 1, tgid, &channel))
+		return 0;
+	stream = bpf_map_lookup_elem(&streams, &channel.key);
+	if (!stream)
+		return 0;
+	tell_losses(stream);
+	fill_head(&record, RECORD_EOF, FLAG_READ, tgid, stream->id);
+	bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags());
+	return 0;
+}
+
+/* A descriptor has just come into being: its streams are followed from their first byte. */
+static __noinline int born(s32 fd)
+{
+	u32 tgid = bpf_get_current_pid_tgid() >> 32;
+	struct channel channel = {};
+	struct file *file = file_of(fd);
+	struct pipe_inode_info *pipe;
+
+	if (!file || !channel_of(file, fd, 0, tgid, &channel))
+		return 0;
+	if (channel.kind == KIND_STDERR)
+		return 0;
+	if (channel.kind == KIND_PIPE) {
+		/* A FIFO opened by name may have been in use before. */
+		pipe = (void *)channel.owner;
+		follow(&channel, tgid, BPF_CORE_READ(pipe, head) != 0, 0);
+		return 0;
+	}
+	follow(&channel, tgid, 0, 0);
+	/* The other direction of the same socket. */
+	struct channel back = {};
+
+	if (!channel_of(file, fd, 1, tgid, &back))
+		return 0;
+	if (back.kind == KIND_TCP && !back.tcp.begun)
+		/* Not connected yet: nobody can have written. What is there is of an older connection. */
+		bpf_map_delete_elem(&streams, &back.key);
+	else
+		follow(&back, tgid, 0, 0);
+	return 0;
+}

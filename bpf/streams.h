@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* From a file to the stream it reads or writes, and who is at its ends. */
+#pragma once
+
+#include "tcp.h"
+
+enum space {
+	SPACE_PIPE = 1,
+	SPACE_SOCKET = 2,
+	SPACE_STDERR = 3,
+};
+
+/* What a file turned out to be, seen from one side. */
+struct channel {
+	struct stream_key key;
+	struct stream_key reverse; /* opposite direction of a socket */
+	u64 owner;
+	u64 inode, peer_inode;
+	u32 device;
+	u32 kind;
+	struct tcp_end tcp; /* KIND_TCP */
+};
+
+static __always_inline struct file *file_of(s32 fd)
+{
+	struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
+	struct file **slots, *file = NULL;
+
+	if (fd < 0 || fd >= (s32)table->max_fds)
+		return NULL;
+	slots = table->fd;
+	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
+	return file;
+}
+
+static __always_inline u64 socket_inode(struct sock *sk)
+{
+	return READ_KERNEL(sk, sk_socket, file, f_inode, i_ino);
+}
+
+/* A TCP socket; 0 for the sockets of other families. */
+static __noinline int tcp_channel(struct sock *sk, struct inode *inode, int reading, struct channel *out)
+{
+	u16 family;
+
+	if (!out || !sk)
+		return 0;
+	family = READ_KERNEL(sk, __sk_common.skc_family);
+	if ((family != AF_INET && family != AF_INET6) || !is_tcp(sk))
+		return 0;
+	out->kind = KIND_TCP;
+	if (reading)
+		out->peer_inode = READ_KERNEL(inode, i_ino);
+	else
+		out->inode = READ_KERNEL(inode, i_ino);
+	end_of(sk, reading, &out->tcp);
+	tcp_key(sk, &out->tcp.addresses, &out->key);
+	/* The opposite direction: addresses and ports change places. */
+	struct addresses back = {
+		.source_port = out->tcp.addresses.destination_port,
+		.destination_port = out->tcp.addresses.source_port,
+		.family = out->tcp.addresses.family,
+	};
+	__builtin_memcpy(back.source, out->tcp.addresses.destination, 16);
+	__builtin_memcpy(back.destination, out->tcp.addresses.source, 16);
+	tcp_key(sk, &back, &out->reverse);
+	return 1;
+}
+
+/* The stream this file is an end of; 0 when it is none that we follow. */
+static __always_inline int channel_of(struct file *file, s32 fd, int reading, u32 tgid, struct channel *out)
+{
+	struct inode *inode = READ_KERNEL(file, f_inode);
+	u32 format = READ_KERNEL(inode, i_mode) & S_IFMT;
+
+	if (format == S_IFIFO) {
+		out->inode = READ_KERNEL(inode, i_ino);
+		out->device = READ_KERNEL(inode, i_sb, s_dev);
+		out->owner = (u64)READ_KERNEL(inode, i_pipe);
+		out->kind = KIND_PIPE;
+		out->key.object = out->inode;
+		out->key.space = (u64)out->device << 8 | SPACE_PIPE;
+		return 1;
+	}
+	if (format == S_IFSOCK) {
+		struct socket *socket = READ_KERNEL(file, private_data);
+		struct sock *sk = READ_KERNEL(socket, sk);
+		struct sock *peer;
+		u32 type;
+
+		if (READ_KERNEL(sk, __sk_common.skc_family) != AF_UNIX)
+			return tcp_channel(sk, inode, reading, out);
+		type = READ_KERNEL(sk, sk_type);
+		if (type == SOCK_STREAM)
+			out->kind = KIND_UNIX_STREAM;
+		else if (type == SOCK_SEQPACKET)
+			out->kind = KIND_UNIX_SEQPACKET;
+		else
+			return 0;
+		peer = READ_KERNEL((struct unix_sock *)sk, peer);
+		if (!peer)
+			return 0;
+		out->inode = READ_KERNEL(inode, i_ino);
+		out->peer_inode = socket_inode(peer);
+		if (reading) {
+			u64 own = out->inode;
+
+			out->inode = out->peer_inode;
+			out->peer_inode = own;
+			out->key.object = (u64)peer;
+			out->reverse.object = (u64)sk;
+		} else {
+			out->key.object = (u64)sk;
+			out->reverse.object = (u64)peer;
+		}
+		out->key.space = out->reverse.space = SPACE_SOCKET;
+		/* 0 once the writer closed its end: then nobody can have taken its place. */
+		out->owner = out->inode;
+		return 1;
+	}
+	if (fd == 2 && !reading) {
+		out->inode = READ_KERNEL(inode, i_ino);
+		out->device = READ_KERNEL(inode, i_sb, s_dev);
+		out->owner = tgid;
+		out->kind = KIND_STDERR;
+		out->key.object = out->inode << 32 | tgid;
+		out->key.space = (u64)out->device << 8 | SPACE_STDERR;
+		return 1;
+	}
+	return 0;
+}
+
+static __always_inline void announce(struct stream *stream, struct channel *channel, u32 tgid)
+{
+	struct record_stream *record;
+	struct stream *reverse = NULL;
+
+	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
+	if (!record)
+		return;
+	fill_head(&record->head, RECORD_STREAM, 0, tgid, stream->id);
+	record->inode = channel->inode;
+	record->peer_inode = channel->peer_inode;
+	record->device = channel->device;
+	record->kind = channel->kind;
+	record->joined = stream->joined;
+	record->addresses = channel->tcp.addresses;
+	record->library = 0;
+	record->reserved = 0;
+	if (channel->reverse.object)
+		reverse = bpf_map_lookup_elem(&streams, &channel->reverse);
+	record->pair = reverse ? reverse->id : 0;
+	bpf_ringbuf_submit(record, wake_flags());
+}
+
+__noinline int tell_losses(struct stream *stream);
+
+/* A stream that is not known, or that was another object's: `before`. */
+static __noinline struct stream *begin_stream(struct channel *channel, struct stream *before, u32 tgid, u32 joined, u64 moved)
+{
+	struct stream fresh = {}, *stream;
+
+	if (!channel)
+		return NULL;
+	if (channel->kind == KIND_TCP) {
+		struct tcp_end *end = &channel->tcp;
+
+		if (joined) {
+			struct stream *reverse = bpf_map_lookup_elem(&streams, &channel->reverse);
+
+			joined = reverse ? reverse->joined : 1;
+		}
+		fresh.first_seq = end->begun && !joined ? end->first : end->tail - (u32)moved;
+	}
+	tell_losses(before);
+	/* A key in use for another object means that this object is younger than our watch. */
+	fresh.joined = before && channel->kind != KIND_TCP ? 0 : joined;
+	fresh.id = __sync_fetch_and_add(&last_stream_id, 1) + 1;
+	fresh.owner = channel->owner;
+	fresh.kind = channel->kind;
+	/* The other end may be at it, too: then the stream is the one that it has begun. */
+	if (bpf_map_update_elem(&streams, &channel->key, &fresh, before ? BPF_ANY : BPF_NOEXIST) && before)
+		return NULL;
+	stream = bpf_map_lookup_elem(&streams, &channel->key);
+	if (stream && stream->id == fresh.id)
+		announce(stream, channel, tgid);
+	return stream;
+}
+
+/*
+ * Finds the stream, or begins it. `joined`: it may have carried bytes before. `moved`: bytes of the call
+ * that brought us here; 0 when its descriptor is new.
+ */
+static __always_inline struct stream *follow(struct channel *channel, u32 tgid, u32 joined, u64 moved)
+{
+	struct stream *stream = bpf_map_lookup_elem(&streams, &channel->key);
+	struct tcp_end *end = &channel->tcp;
+
+	if (!stream)
+		return begin_stream(channel, stream, tgid, joined, moved);
+	if (channel->kind == KIND_TCP) {
+		/* Addresses are used again for another connection: it begins with another sequence number. */
+		if (moved || stream->first_seq == (end->begun ? end->first : end->tail))
+			return stream;
+	} else if (stream->owner == channel->owner || !channel->owner || !stream->owner) {
+		if (!stream->owner)
+			stream->owner = channel->owner;
+		return stream;
+	}
+	return begin_stream(channel, stream, tgid, joined, moved);
+}
+
+static __always_inline struct verdict *verdict_on(u64 id)
+{
+	u32 slot = id % VERDICT_SLOTS;
+	struct verdict *verdict = bpf_map_lookup_elem(&verdicts, &slot);
+
+	return verdict && verdict->id == (u32)id ? verdict : NULL;
+}
+
+static __always_inline int unwanted(u64 id)
+{
+	return verdict_on(id) != NULL;
+}
+
+/* Does a message of HTTP/1 begin like this? A status line, or a method and the blank behind it. */
+static __always_inline int begins_http1(u8 *start)
+{
+	if (*(u32 *)start == 0x50545448) /* "HTTP" */
+		return start[4] == '/' && start[5] == '1';
+	for (int i = 0; i < 8; i++) {
+		if (start[i] == ' ')
+			return i >= 3;
+		if (start[i] < 'A' || start[i] > 'Z')
+			return 0;
+	}
+	return 0;
+}
+
+/* Is a verdict's term over with the call that has its bytes at `base`? Then it is lifted. */
+static __noinline int term_is_over(u64 id, u64 base)
+{
+	struct verdict *verdict = verdict_on(id);
+	u8 start[8] = {};
+
+	if (!verdict || verdict->term != TERM_HTTP1_HEAD)
+		return 0;
+	if (bpf_probe_read_user(start, sizeof(start), (void *)base) || !begins_http1(start))
+		return 0;
+	/* Unless the slot has become another stream's meanwhile. */
+	__sync_val_compare_and_swap(&verdict->id, (u32)id, 0);
+	return 1;
+}
+
+static __always_inline void tell_endpoint(u64 stream, u32 tgid, s32 fd, int reading)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct record_endpoint record = {};
+
+	fill_head(&record.head, RECORD_ENDPOINT, reading ? FLAG_READ : 0, tgid, stream);
+	record.fd = fd;
+	BPF_CORE_READ_STR_INTO(&record.comm, task, group_leader, comm);
+	bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags());
+}

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Source of bytes: the exit of the calls that move them.
+ *
+ * At sys_exit the saved registers still hold the arguments and the result is
+ * known, so one program serves the whole family and nothing is copied for a
+ * call that moved nothing. Every other call on the machine pays for the table
+ * look-up at the top.
+ */
+#include "moved.h"
+#include "news.h"
+
+enum call {
+	CALL_OTHER,
+	CALL_READ,
+	CALL_WRITE,
+	CALL_READV,
+	CALL_WRITEV,
+	CALL_SENDTO,
+	CALL_RECVFROM,
+	CALL_SENDMSG,
+	CALL_RECVMSG,
+	CALL_SENDMMSG,
+	CALL_RECVMMSG,
+	CALL_SPLICE,
+	CALL_TEE,
+	CALL_VMSPLICE,
+	CALL_SENDFILE,
+	CALL_PIPE,
+	CALL_SOCKETPAIR,
+	CALL_ACCEPT,
+	CALL_CONNECT,
+	CALL_OPEN,
+	CALL_MMAP,
+};
+
+#define CALL_TABLE 512
+
+static const u8 calls[CALL_TABLE] = {
+	[NR_read] = CALL_READ,
+	[NR_write] = CALL_WRITE,
+	[NR_readv] = CALL_READV,
+	[NR_preadv2] = CALL_READV,
+	[NR_writev] = CALL_WRITEV,
+	[NR_pwritev2] = CALL_WRITEV,
+	[NR_sendto] = CALL_SENDTO,
+	[NR_recvfrom] = CALL_RECVFROM,
+	[NR_sendmsg] = CALL_SENDMSG,
+	[NR_recvmsg] = CALL_RECVMSG,
+	[NR_sendmmsg] = CALL_SENDMMSG,
+	[NR_recvmmsg] = CALL_RECVMMSG,
+	[NR_splice] = CALL_SPLICE,
+	[NR_tee] = CALL_TEE,
+	[NR_vmsplice] = CALL_VMSPLICE,
+	[NR_sendfile] = CALL_SENDFILE,
+	[NR_pipe2] = CALL_PIPE,
+	[NR_socketpair] = CALL_SOCKETPAIR,
+	[NR_accept] = CALL_ACCEPT,
+	[NR_accept4] = CALL_ACCEPT,
+	[NR_connect] = CALL_CONNECT,
+	[NR_openat] = CALL_OPEN,
+	[NR_openat2] = CALL_OPEN,
+	[NR_mmap] = CALL_MMAP,
+#if defined(__TARGET_ARCH_x86)
+	[NR_pipe] = CALL_PIPE,
+	[NR_open] = CALL_OPEN,
+#endif
+};
+
+static __always_inline int reads(u32 call)
+{
+	return call == CALL_READ || call == CALL_READV || call == CALL_RECVFROM || call == CALL_RECVMSG;
+}
+
+static __always_inline int message_moved(s32 fd, int reading, u64 length, struct user_msghdr *message)
+{
+	struct memory memory = {};
+
+	if (!message || !message->msg_iovlen)
+		return 0;
+	memory.iov = message->msg_iov;
+	memory.segments = message->msg_iovlen;
+	return moved(fd, reading, length, &memory);
+}
+
+/* sendmmsg and recvmmsg: the kernel wrote each message's length back. */
+struct batch {
+	u64 messages;
+	s32 fd;
+	u32 count;
+	int reading;
+};
+
+static long batch_step(u32 index, struct batch *batch)
+{
+	struct mmsghdr message = {};
+
+	if (index >= batch->count)
+		return 1;
+	bpf_probe_read_user(&message, sizeof(message), (void *)(batch->messages + index * sizeof(message)));
+	if (message.msg_len)
+		message_moved(batch->fd, batch->reading, message.msg_len, &message.msg_hdr);
+	return 0;
+}
+
+static __noinline int pair_born(u64 fds)
+{
+	s32 pair[2] = { -1, -1 };
+
+	bpf_probe_read_user(pair, sizeof(pair), (void *)fds);
+	born(pair[0]);
+	born(pair[1]);
+	return 0;
+}
+
+static __noinline int unseen_pair(s32 in, s32 out, u64 length)
+{
+	if (in >= 0)
+		moved_unseen(file_of(in), in, 1, length, LOSS_SPLICE);
+	if (out >= 0)
+		moved_unseen(file_of(out), out, 0, length, LOSS_SPLICE);
+	return 0;
+}
+
+/* A 32-bit program: other numbers, other structures. How many bytes it moved is all we take from it. */
+static __noinline int compat_call(u64 number, s32 fd, long result)
+{
+	int writes = number == COMPAT_write || number == COMPAT_writev;
+
+	if (!writes && number != COMPAT_read && number != COMPAT_readv)
+		return 0;
+	if (result <= 0 || !in_scope(bpf_get_current_pid_tgid() >> 32))
+		return 0;
+	return moved_unseen(file_of(fd), fd, !writes, result, LOSS_COMPAT);
+}
+
+SEC("tp_btf/sys_exit")
+int sys_exit(u64 *ctx)
+{
+	struct pt_regs *regs = (void *)ctx[0];
+	long result = ctx[1];
+	u64 number = CALL_NR(regs);
+	struct memory memory = {};
+	u32 call;
+	s32 fd;
+
+	if (CALL_COMPAT(regs))
+		return compat_call(number, COMPAT_ARG0(regs), result);
+	if (number >= CALL_TABLE)
+		return 0;
+	call = calls[number];
+	if (call == CALL_OTHER)
+		return 0;
+	/* A connection that is on its way has its addresses already. */
+	if (result < 0 && !(call == CALL_CONNECT && result == -EINPROGRESS))
+		return 0;
+	if (!in_scope(bpf_get_current_pid_tgid() >> 32))
+		return 0;
+	fd = CALL_ARG0(regs);
+
+	switch (call) {
+	case CALL_PIPE:
+		return pair_born(CALL_ARG0(regs));
+	case CALL_SOCKETPAIR:
+		return pair_born(CALL_ARG3(regs));
+	case CALL_ACCEPT:
+	case CALL_OPEN:
+		return born(result);
+	case CALL_CONNECT:
+		return born(fd);
+	case CALL_MMAP:
+		return mapped(CALL_ARG4(regs), CALL_ARG2(regs), CALL_ARG3(regs));
+	}
+	if (!result) {
+		if (reads(call))
+			ended(fd);
+		return 0;
+	}
+	switch (call) {
+	case CALL_RECVFROM:
+		if (CALL_ARG3(regs) & (MSG_PEEK | MSG_OOB))
+			return 0;
+	case CALL_READ:
+	case CALL_WRITE:
+	case CALL_SENDTO:
+		memory.base = CALL_ARG1(regs);
+		return moved(fd, reads(call), result, &memory);
+	case CALL_READV:
+	case CALL_WRITEV:
+		memory.iov = CALL_ARG1(regs);
+		memory.segments = CALL_ARG2(regs);
+		return moved(fd, reads(call), result, &memory);
+	case CALL_RECVMSG:
+		if (CALL_ARG2(regs) & (MSG_PEEK | MSG_OOB))
+			return 0;
+	case CALL_SENDMSG: {
+		struct user_msghdr message = {};
+
+		bpf_probe_read_user(&message, sizeof(message), (void *)CALL_ARG1(regs));
+		return message_moved(fd, reads(call), result, &message);
+	}
+	case CALL_RECVMMSG:
+		if (CALL_ARG3(regs) & (MSG_PEEK | MSG_OOB))
+			return 0;
+	case CALL_SENDMMSG: {
+		struct batch batch = {
+			.messages = CALL_ARG1(regs),
+			.fd = fd,
+			.count = result,
+			.reading = call == CALL_RECVMMSG,
+		};
+
+		bpf_loop(1024, batch_step, &batch, 0);
+		return 0;
+	}
+	case CALL_SPLICE:
+		return unseen_pair(fd, CALL_ARG2(regs), result);
+	case CALL_TEE:
+		return unseen_pair(-1, CALL_ARG1(regs), result);
+	case CALL_SENDFILE:
+		return unseen_pair(-1, fd, result);
+	case CALL_VMSPLICE:
+		/* Both ends take this call. */
+		if (BPF_CORE_READ(file_of(fd), f_mode) & FMODE_WRITE)
+			return unseen_pair(-1, fd, result);
+		return unseen_pair(fd, -1, result);
+	}
+	return 0;
+}

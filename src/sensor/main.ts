@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The sensor: the only process that keeps privileges. It loads and attaches the
+ * kernel programs, decides who is in scope, starts the watched command and reads
+ * /proc for the monitor. It never sees payload.
+ *
+ * It ends with its parent: when the channel closes, the programs go with it.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CAPTURE_FAILED, explain } from './explain.ts';
+import { preferOurselves, withOwnLimits } from './limits.ts';
+import type { FromSensor, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
+import { NewsReader } from './news.ts';
+import { allPids, findHolders, readProcess, withDescendants } from './proc.ts';
+import { Programs, SCOPE } from './programs.ts';
+import { PeerFinder, peersOf } from './tcp-peers.ts';
+import { TlsWatch } from './tls.ts';
+import { likelyLibraries } from './tls-files.ts';
+import { type UprobeKind, type UprobeSupport, uprobeSupport } from './uprobes.ts';
+
+const LOSS_INTERVAL_MS = 1000;
+/** So long the beginning waits for files that have to be searched for their TLS library. */
+const SEARCH_MS = 5000;
+
+const peers = new PeerFinder((held) => send({ type: 'held', held }));
+let programs: Programs | undefined;
+let tls: TlsWatch | undefined;
+let news: NewsReader | undefined;
+let child: ChildProcess | undefined;
+let started = false;
+let command: WatchedCommand | undefined;
+let wholeMachine = false;
+
+function send(message: FromSensor): void {
+  // A monitor that has just gone is noticed by the end of the channel, not here.
+  if (process.connected) process.send?.(message, undefined, undefined, () => {});
+}
+
+/** Puts pids and their descendants in scope; repeated until no fork slipped between reading and marking. */
+function watch(loaded: Programs, pids: readonly number[]): void {
+  const marked = new Set<number>();
+  for (;;) {
+    const fresh = [...withDescendants(pids)].filter((pid) => !marked.has(pid));
+    if (!fresh.length) return;
+    for (const pid of fresh) {
+      loaded.setScope(pid, SCOPE.watched);
+      marked.add(pid);
+    }
+  }
+}
+
+/** TLS is worth having, but not worth failing for. */
+function load(message: StartMessage): { programs: Programs; uprobes: UprobeSupport } {
+  const uprobes = uprobeSupport();
+  try {
+    return { programs: new Programs({ ...message, uprobes }), uprobes };
+  } catch (error) {
+    if (uprobes.kind === 'off') throw error;
+    return { programs: new Programs(message), uprobes: { kind: 'off', sleepable: false } };
+  }
+}
+
+/** Puts probes into TLS libraries, where the processes have any. @returns how. */
+function watchTls(loaded: Programs, kind: UprobeKind): UprobeKind {
+  if (!loaded.tls) return 'off';
+  const watch = new TlsWatch({
+    kind,
+    programs: loaded.tls,
+    wholeMachine,
+    inScope,
+    found: (pid, libraries) => send({ type: 'tls', pid, libraries }),
+  });
+  watch.learn(likelyLibraries());
+  if (watch.rehearse().refusal !== undefined) return 'off';
+  tls = watch;
+  if (command) watch.study(command.file);
+  news = new NewsReader(
+    loaded.news,
+    (batch) => watch.news(batch),
+    () => {
+      for (const pid of allPids()) watch.look(pid);
+    },
+  );
+  return kind;
+}
+
+function inScope(pid: number): boolean {
+  return programs !== undefined && (wholeMachine ? !programs.ignored(pid) : programs.inScope(pid));
+}
+
+/** Resolves when the probes are in place; what takes longer to be searched is probed later. */
+async function probed(known: readonly number[]): Promise<void> {
+  if (!tls) return;
+  for (const pid of known) tls.look(pid);
+  // Of the whole machine there is always one more.
+  if (!wholeMachine) await Promise.race([tls.searched(), sleep(SEARCH_MS, undefined, { ref: false })]);
+}
+
+async function start(message: StartMessage): Promise<void> {
+  wholeMachine = message.wholeMachine;
+  command = message.command;
+  const loaded = load(message);
+  programs = loaded.programs;
+  programs.setScope(process.pid, SCOPE.ignored);
+  for (const pid of message.ignore) programs.setScope(pid, SCOPE.ignored);
+  programs.attach();
+  const uprobes = watchTls(programs, loaded.uprobes.kind);
+  watch(programs, message.pids);
+  const known = wholeMachine ? allPids() : [...withDescendants(message.pids)];
+  const ignored = new Set([process.pid, ...message.ignore]);
+  // Only then: who is told that mcpspy watches may let go what it held back.
+  await probed(known);
+  send({
+    type: 'ready',
+    backend: 'tracepoint',
+    ringSize: message.ringSize,
+    ioUring: programs.ioUring,
+    tls: uprobes,
+    processes: known.filter((pid) => !ignored.has(pid)).flatMap((pid) => readProcess(pid) ?? []),
+    // Of the whole machine everybody is in scope, and tells by its calls.
+    peers: wholeMachine ? [] : peersOf(known.filter((pid) => !ignored.has(pid))),
+    ...programs.maps(),
+  });
+  setInterval(
+    () => programs && send({ type: 'losses', losses: programs.losses() }),
+    LOSS_INTERVAL_MS,
+  ).unref();
+}
+
+/**
+ * The command is a child of the sensor and in scope from the moment of its fork:
+ * the kernel programs mark what a "spawner" forks. setpriv(1) gives it the user's
+ * ids and groups and then becomes the command itself.
+ */
+function run(): void {
+  if (!programs || !command || child) return;
+  const { user, file, argv } = command;
+  const asUser = user && user.uid !== process.getuid?.();
+  const groups = user?.listed ? '--init-groups' : '--clear-groups';
+  const prefix = asUser ? ['setpriv', `--reuid=${user.uid}`, `--regid=${user.gid}`, groups, '--'] : [];
+  const [program = file, ...rest] = [...prefix, file, ...argv.slice(1)];
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    ...(asUser ? { HOME: user.home, USER: user.name, LOGNAME: user.name } : {}),
+  };
+  delete env['MCPSPY_NOFILE'];
+  programs.setScope(process.pid, SCOPE.spawner);
+  child = withOwnLimits(() =>
+    spawn(program, rest, { stdio: 'inherit', env, ...(asUser ? {} : { argv0: argv[0] ?? file }) }),
+  );
+  programs.setScope(process.pid, SCOPE.ignored);
+  child.once('spawn', () => send({ type: 'started', pid: child?.pid ?? 0 }));
+  child.once('error', (error: NodeJS.ErrnoException) =>
+    send({ type: 'notStarted', ...whyNotStarted(error, file, program) }),
+  );
+  child.once('exit', (code, signal) => send({ type: 'ended', code, signal }));
+}
+
+function whyNotStarted(
+  error: NodeJS.ErrnoException,
+  file: string,
+  program: string,
+): { code: number; message: string } {
+  if (program !== file && error.code === 'ENOENT')
+    return {
+      code: CAPTURE_FAILED,
+      message: `cannot run ${file} as you: there is no setpriv; install util-linux`,
+    };
+  const code = error.code === 'ENOENT' ? 127 : 126;
+  return {
+    code,
+    message: `cannot run ${file}: ${error.code ?? error.message}; check its permissions and its first line`,
+  };
+}
+
+function stop(): void {
+  if (!programs) return;
+  news?.close();
+  tls?.close();
+  programs.detach();
+  send({ type: 'stopped', losses: programs.losses(), pending: programs.pendingLosses() });
+}
+
+function handle(message: ToSensor): void {
+  switch (message.type) {
+    case 'start':
+      // Once: by the second time the monitor has read what others wrote.
+      if (started) break;
+      started = true;
+      start(message).catch((error: unknown) => {
+        const { code, reason, fix } = explain(error);
+        send({ type: 'failed', code, message: `${reason}; ${fix}` });
+      });
+      break;
+    case 'run':
+      run();
+      break;
+    case 'signal':
+      child?.kill(message.signal);
+      break;
+    case 'holders': {
+      const holders = findHolders(message.query, inScope).filter((holder) => holder.pid !== process.pid);
+      send({ type: 'holders', request: message.request, holders });
+      break;
+    }
+    case 'process':
+      send({ type: 'process', request: message.request, process: readProcess(message.pid) ?? null });
+      break;
+    case 'connection':
+      if (!wholeMachine) peers.find(message);
+      break;
+    case 'stop':
+      stop();
+      break;
+  }
+}
+
+// The terminal's Ctrl+C reaches the whole process group; the monitor decides what it means.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, () => {});
+process.on('message', (message) => handle(message as ToSensor));
+// The watched command is not ours to kill: without its parent it goes on.
+process.on('disconnect', () => process.exit(0));
+process.on('uncaughtException', (error) => {
+  writeSync(
+    2,
+    `mcpspy: a fault of the sensor's own: ${error.message.replace(/\s+/g, ' ')}; please report it\n`,
+  );
+  process.exit(CAPTURE_FAILED);
+});
+preferOurselves();

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The files whose code a process has mapped, from /proc/PID/maps (proc_pid_maps(5)). */
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
+
+/** A file in the address space of a process. */
+export interface MappedFile {
+  /** Device and inode as the process's maps tell them: the same file, while it is mapped. */
+  readonly key: string;
+  /** The range, as /proc/PID/map_files names it. */
+  readonly range: string;
+  /** As the process sees it, or what it was before it was deleted. */
+  readonly path: string;
+}
+
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) ..x. [0-9a-f]+ ([0-9a-f]+:[0-9a-f]+) ([0-9]+) +(.*)$/gm;
+
+/** Those mapped executable, each once. */
+export function parseMaps(maps: string): MappedFile[] {
+  const files = new Map<string, MappedFile>();
+  for (const [, start = '', end = '', device = '', inode = '', path = ''] of maps.matchAll(LINE)) {
+    const key = `${device}:${inode}`;
+    if (inode === '0' || files.has(key)) continue;
+    files.set(key, { key, range: `${bare(start)}-${bare(end)}`, path });
+  }
+  return [...files.values()];
+}
+
+/** The names in map_files have no leading zeros. */
+function bare(address: string): string {
+  return address.replace(/^0+(?=.)/, '');
+}
+
+/** Empty when the process is gone, or a thread of the kernel's. */
+export function mappedFiles(pid: number): MappedFile[] {
+  try {
+    return parseMaps(readFileSync(`/proc/${pid}/maps`, 'latin1'));
+  } catch {
+    return [];
+  }
+}
+
+/** An open file, and what tells whether it is one that was looked at before. */
+export interface OpenFile {
+  readonly fd: number;
+  /** Changes when the file is another one, or has been changed. */
+  readonly identity: string;
+}
+
+/**
+ * Opens the file behind a mapping: the very one, though it may have been deleted or replaced, or lie in
+ * another mount namespace. The caller closes it.
+ */
+export function openMapped(pid: number, file: MappedFile): OpenFile | undefined {
+  // map_files needs CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE in the initial user namespace.
+  return (
+    openFile(`/proc/${pid}/map_files/${file.range}`) ??
+    (file.path.startsWith('/') ? openFile(`/proc/${pid}/root${file.path}`) : undefined)
+  );
+}
+
+/** The longest instruction, bytes: it may lie on two pages. */
+const INSTRUCTION = 16;
+
+/**
+ * Has the instructions at these places brought into memory, as read(2) does it. Where one is not there, the
+ * kernel fetches it itself when the probe is put in, without the lock under which a file system expects to
+ * read: those built to check that (CONFIG_EXT4_DEBUG) warn.
+ */
+export function bringIn({ fd }: OpenFile, places: readonly { readonly offset: number }[]): void {
+  const bytes = Buffer.alloc(INSTRUCTION);
+  for (const { offset } of places) {
+    try {
+      readSync(fd, bytes, 0, INSTRUCTION, offset);
+    } catch {
+      // Then the kernel will say what is wrong with the file.
+    }
+  }
+}
+
+/** Opens a file; `undefined` when it is none, or not there. The caller closes it. */
+export function openFile(path: string): OpenFile | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch {
+    return undefined;
+  }
+  const stat = fstatSync(fd, { bigint: true });
+  if (stat.isFile())
+    return { fd, identity: [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(':') };
+  closeSync(fd);
+  return undefined;
+}

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Loads and attaches the kernel programs, and speaks to their maps. */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import koffi from 'koffi';
+import { check, checkPointer, libbpf, mapId, type Pointer } from './libbpf.ts';
+import type { LossCount, PendingLoss } from './messages.ts';
+import { BPF_F_SLEEPABLE, BPF_TRACE_UPROBE_MULTI, type UprobeSupport } from './uprobes.ts';
+
+/** `enum scope_flags` in bpf/state.h. */
+export const SCOPE = { watched: 1, spawner: 2, ignored: 4 } as const;
+
+/** BPF_TRACE_RAW_TP in `enum bpf_attach_type`. */
+const TRACE_RAW_TP = 23;
+/** BPF_TRACE_FENTRY: finds a kernel function by its own name. */
+const TRACE_FENTRY = 24;
+export const VERDICT_SLOTS = 65536;
+const CONTROL_SIZE = 2 << 20;
+const GAPS_SIZE = 1 << 20;
+/** FLAG_LINES_KNOWN in bpf/record.h. */
+const LINES_KNOWN = 8;
+/** `struct stream` in bpf/state.h. */
+export const STREAM = {
+  size: 160,
+  id: 0,
+  lostBytes: 72,
+  lostLines: 80,
+  lostCause: 84,
+  heldOffset: 88,
+  heldBytes: 96,
+  heldLines: 104,
+  heldFlags: 108,
+  heldCause: 112,
+};
+export const LOSS_CAUSES = 6;
+
+export interface ProgramOptions {
+  /** Bytes, a power of two, at least one page. */
+  readonly ringSize: number;
+  readonly wholeMachine: boolean;
+  /** How functions of TLS libraries can be probed. `off`, or absent: their programs are not loaded. */
+  readonly uprobes?: UprobeSupport;
+}
+
+/** The programs behind the probes, by where in a function they run. */
+export interface TlsPrograms {
+  readonly entry: Pointer;
+  readonly return: Pointer;
+}
+
+/** Where the object for this machine lies, in the source tree as in the package. */
+export function objectPath(): string {
+  const arch = process.arch === 'arm64' ? 'arm64' : 'x86';
+  const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+  return join(root, 'dist', 'bpf', `mcpspy-${arch}.bpf.o`);
+}
+
+/** The kernel part, loaded. Everything is undone by `close`, or by the end of this process. */
+export class Programs {
+  /** Was the io_uring tracepoint to be had? */
+  readonly ioUring: boolean;
+  /** To be attached by whoever finds the libraries; `undefined` when they are not loaded. */
+  readonly tls: TlsPrograms | undefined;
+  readonly #object: Pointer;
+  readonly #cpus: number;
+  #links: Pointer[] = [];
+
+  /**
+   * Opens and loads; nothing runs before `attach`.
+   * @throws BpfError naming the step.
+   */
+  constructor(options: ProgramOptions) {
+    const bpf = libbpf();
+    this.#cpus = check('libbpf_num_possible_cpus', bpf.possibleCpus());
+    this.#object = checkPointer('opening the BPF object', bpf.open(objectPath(), null));
+    check('bpf_map__set_max_entries', bpf.setMaxEntries(this.#map('data'), options.ringSize));
+    check('bpf_map__set_max_entries', bpf.setMaxEntries(this.#map('control'), CONTROL_SIZE));
+    check('bpf_map__set_max_entries', bpf.setMaxEntries(this.#map('gaps'), GAPS_SIZE));
+    check('bpf_map__set_max_entries', bpf.setMaxEntries(this.#map('scratches'), this.#cpus));
+    this.#setConstant('.rodata.config', options.wholeMachine ? 1 : 0);
+    this.#setConstant('.rodata.casts', bpf.findVmlinuxBtfId('bpf_rdonly_cast', TRACE_FENTRY) > 0 ? 1 : 0);
+    this.tls = this.#prepareTls(options.uprobes ?? { kind: 'off', sleepable: false });
+    this.ioUring = bpf.findVmlinuxBtfId('io_uring_complete', TRACE_RAW_TP) > 0;
+    if (!this.ioUring) {
+      check('bpf_program__set_autoload', bpf.setAutoload(this.#program('io_uring_complete'), false));
+    }
+    check('loading the BPF programs', bpf.load(this.#object));
+  }
+
+  /** A constant that has a section of its own, so that its place is known. */
+  #setConstant(section: string, value: number): void {
+    const size: [number] = [0];
+    const memory = checkPointer(section, libbpf().initialValue(this.#map(section), size));
+    new Uint32Array(koffi.view(memory, 4))[0] = value;
+  }
+
+  #program(name: string): Pointer {
+    return checkPointer(name, libbpf().findProgram(this.#object, name));
+  }
+
+  /** Before loading: which kind of probe the programs are for, and may they sleep? */
+  #prepareTls({ kind, sleepable }: UprobeSupport): TlsPrograms | undefined {
+    const bpf = libbpf();
+    const programs = { entry: this.#program('tls_entry'), return: this.#program('tls_return') };
+    this.#setConstant('.rodata.tls', sleepable ? 1 : 0);
+    for (const program of [programs.entry, programs.return]) {
+      if (kind === 'off') check('bpf_program__set_autoload', bpf.setAutoload(program, false));
+      if (kind === 'uprobe.multi')
+        check(
+          'bpf_program__set_expected_attach_type',
+          bpf.setExpectedAttachType(program, BPF_TRACE_UPROBE_MULTI),
+        );
+      if (sleepable) check('bpf_program__set_flags', bpf.setFlags(program, BPF_F_SLEEPABLE));
+    }
+    return kind === 'off' ? undefined : programs;
+  }
+
+  #map(name: string): Pointer {
+    return checkPointer(`map ${name}`, libbpf().findMap(this.#object, name));
+  }
+
+  #fd(name: string): number {
+    return check(`map ${name}`, libbpf().mapFd(this.#map(name)));
+  }
+
+  /**
+   * From here on the kernel watches what is in scope.
+   * @throws BpfError where the kernel refuses.
+   */
+  attach(): void {
+    const names = ['process_fork', 'process_exec', 'process_exit', 'sys_exit', 'socket_state'];
+    if (this.ioUring) names.push('io_uring_complete');
+    for (const name of names) {
+      this.#links.push(checkPointer(`attaching ${name}`, libbpf().attach(this.#program(name))));
+    }
+  }
+
+  /** Stops watching; maps and rings stay readable. */
+  detach(): void {
+    for (const link of this.#links) libbpf().destroyLink(link);
+    this.#links = [];
+    const yes = Buffer.from([1, 0, 0, 0]);
+    check('tls_stopped', libbpf().update(this.#fd('.data.tls'), Buffer.alloc(4), yes, 0));
+  }
+
+  close(): void {
+    this.detach();
+    libbpf().close(this.#object);
+  }
+
+  /** Descriptor of the ring that the sensor itself reads. */
+  get news(): number {
+    return this.#fd('news');
+  }
+
+  /** By id and not by descriptor: the monitor opens its own. */
+  maps() {
+    return {
+      maps: {
+        data: mapId(this.#fd('data')),
+        gaps: mapId(this.#fd('gaps')),
+        control: mapId(this.#fd('control')),
+        verdicts: mapId(this.#fd('verdicts')),
+        asleep: mapId(this.#fd('asleep')),
+      },
+      gapsSize: GAPS_SIZE,
+      controlSize: CONTROL_SIZE,
+      verdictSlots: VERDICT_SLOTS,
+    };
+  }
+
+  setScope(pid: number, flags: number): void {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(pid);
+    const value = Buffer.alloc(4);
+    value.writeUInt32LE(flags);
+    check('scope', libbpf().update(this.#fd('scope'), key, value, 0));
+  }
+
+  clearScope(pid: number): void {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(pid);
+    libbpf().remove(this.#fd('scope'), key);
+  }
+
+  /** Is this process watched by name (not by whole-machine mode)? */
+  inScope(pid: number): boolean {
+    return (this.#scopeOf(pid) & SCOPE.watched) !== 0;
+  }
+
+  /** Is this process one that is never watched? */
+  ignored(pid: number): boolean {
+    return (this.#scopeOf(pid) & SCOPE.ignored) !== 0;
+  }
+
+  #scopeOf(pid: number): number {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(pid);
+    const value = Buffer.alloc(4);
+    return libbpf().lookup(this.#fd('scope'), key, value) === 0 ? value.readUInt32LE() : 0;
+  }
+
+  /** Totals by cause over all processors. */
+  losses(): LossCount[] {
+    const counts: LossCount[] = [];
+    const fd = this.#fd('losses');
+    const key = Buffer.alloc(4);
+    const values = Buffer.alloc(24 * this.#cpus);
+    for (let cause = 0; cause < LOSS_CAUSES; cause++) {
+      key.writeUInt32LE(cause);
+      check('losses', libbpf().lookup(fd, key, values));
+      const count = { cause, bytes: 0, records: 0, lines: 0 };
+      for (let at = 0; at < values.length; at += 24) {
+        count.bytes += Number(values.readBigUInt64LE(at));
+        count.records += Number(values.readBigUInt64LE(at + 8));
+        count.lines += Number(values.readBigUInt64LE(at + 16));
+      }
+      if (count.records) counts.push(count);
+    }
+    return counts;
+  }
+
+  /** Losses at the end of a stream, which no later record could tell. */
+  pendingLosses(): PendingLoss[] {
+    const pending: PendingLoss[] = [];
+    const fd = this.#fd('streams');
+    const value = Buffer.alloc(STREAM.size);
+    let key: Buffer | null = null;
+    for (;;) {
+      const next = Buffer.alloc(16);
+      if (libbpf().nextKey(fd, key, next) < 0) return pending;
+      key = next;
+      if (libbpf().lookup(fd, key, value) < 0) continue;
+      const stream = Number(value.readBigUInt64LE(STREAM.id));
+      const held = Number(value.readBigUInt64LE(STREAM.heldBytes));
+      if (held)
+        pending.push({
+          stream,
+          offset: Number(value.readBigUInt64LE(STREAM.heldOffset)),
+          flags: value.readUInt32LE(STREAM.heldFlags),
+          bytes: held,
+          lines: value.readUInt32LE(STREAM.heldLines),
+          cause: value.readUInt32LE(STREAM.heldCause),
+        });
+      const bytes = Number(value.readBigUInt64LE(STREAM.lostBytes));
+      if (bytes)
+        pending.push({
+          stream,
+          offset: undefined,
+          flags: LINES_KNOWN,
+          bytes,
+          lines: value.readUInt32LE(STREAM.lostLines),
+          cause: value.readUInt32LE(STREAM.lostCause),
+        });
+    }
+  }
+}

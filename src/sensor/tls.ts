@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Finds the TLS libraries of the processes in scope, and keeps probes in them. */
+import { closeSync } from 'node:fs';
+import { setImmediate as pause } from 'node:timers/promises';
+import { BpfError } from './libbpf.ts';
+import {
+  bringIn,
+  type MappedFile,
+  mappedFiles,
+  type OpenFile,
+  openFile,
+  openMapped,
+} from './mapped-files.ts';
+import type { TlsLibrary } from './messages.ts';
+import type { News } from './news.ts';
+import { anyOpen, type OpenSocket, openConnections } from './open-sockets.ts';
+import type { TlsPrograms } from './programs.ts';
+import { CiphertextProbes } from './tls-ciphertext.ts';
+import { librariesIn, longLook, quickLook, type TlsFile } from './tls-files.ts';
+import { type Attachment, attachProbes, type Probe, type UprobeKind } from './uprobes.ts';
+
+/** So long after its first probes a process's connections are looked at, milliseconds: less than ciphertext is watched for. */
+const SOCKETS_AFTER_MS = 200;
+/** Files whose contents are remembered. */
+const FILES_KEPT = 4096;
+/** What looking at one process may take, lest it keeps us busy by mapping files: milliseconds at once … */
+const LOOK_BURST_MS = 300;
+/** … and of each millisecond. */
+const LOOK_SHARE = 0.1;
+/** Probes of processes that have ended are taken out together: each makes the kernel wait for all processors. */
+const CLOSE_MS = 200;
+/** Perf events are kept until there are so many: while one is closed, none can be opened, for some 20 ms. */
+const PERF_EVENTS_KEPT = 512;
+
+/** After the last connection whose socket was not known: a record written by then has tied it. */
+const CIPHERTEXT_LINGER_MS = 1000;
+
+interface Watched {
+  readonly pid: number;
+  /** Files looked at, by their key in /proc/PID/maps, and what is known to be in them. */
+  readonly files: Map<string, TlsFile>;
+  /** By identity of the file. */
+  readonly attached: Map<string, readonly Attachment[]>;
+  /** Files that the kernel does not let us probe, and its errno by name. */
+  readonly refused: Map<string, string>;
+  readonly ciphertext: CiphertextProbes;
+  /** Those open when the first probes were put in that find out whose connection is on which socket. */
+  sockets: readonly OpenSocket[] | undefined;
+  /** How long looking at it may take, and as of when; milliseconds. */
+  budget: number;
+  budgetAt: number;
+  timer: NodeJS.Timeout | undefined;
+  told: string;
+}
+
+export interface TlsWatchOptions {
+  readonly kind: UprobeKind;
+  readonly programs: TlsPrograms;
+  /** Probes for all processes at once; else for each of its own. */
+  readonly wholeMachine: boolean;
+  readonly inScope: (pid: number) => boolean;
+  /** All libraries known to be in a process by now. */
+  readonly found: (pid: number, libraries: readonly TlsLibrary[]) => void;
+  /** Something was attached; for measurements. */
+  readonly attached?: (pid: number, path: string) => void;
+}
+
+/** How it went with our own process. */
+export interface Rehearsal {
+  /** Name of the errno with which the kernel refused. */
+  readonly refusal: string | undefined;
+  /** In which files there was a TLS library. */
+  readonly files: readonly string[];
+}
+
+export class TlsWatch {
+  readonly #options: TlsWatchOptions;
+  readonly #processes = new Map<number, Watched>();
+  /** What is in a file, by its identity; the longest unused first. */
+  readonly #known = new Map<string, TlsFile>();
+  /** Long looks, one at a time. */
+  readonly #looking = new Map<string, Promise<TlsFile>>();
+  #queue: Promise<unknown> = Promise.resolve();
+  readonly #searches = new Set<Promise<void>>();
+  readonly #machine = new Map<string, readonly Attachment[]>();
+  #closing: Attachment[] = [];
+  #closer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(options: TlsWatchOptions) {
+    this.#options = options;
+  }
+
+  /** Learns what is in these files, before they are mapped and every millisecond counts. */
+  learn(paths: Iterable<string>): void {
+    for (const path of paths) {
+      const open = openFile(path);
+      if (!open) continue;
+      this.#remember(open.identity, this.#known.get(open.identity) ?? quickLook(open));
+      closeSync(open.fd);
+    }
+  }
+
+  /** The same for one file, thoroughly. */
+  study(path: string): void {
+    this.#search(this.#study(path));
+  }
+
+  async #study(path: string): Promise<void> {
+    const open = openFile(path);
+    if (!open) return;
+    const known = this.#known.get(open.identity) ?? quickLook(open);
+    this.#remember(open.identity, known.more === 'search' ? await this.#longLook(open) : known);
+    closeSync(open.fd);
+  }
+
+  /** Resolves when every search that has begun by now is over, and its probes are in place. */
+  async searched(): Promise<void> {
+    await Promise.all(this.#searches);
+  }
+
+  #search(search: Promise<void>): void {
+    this.#searches.add(search);
+    void search.then(() => this.#searches.delete(search));
+  }
+
+  /**
+   * Puts probes into this process itself and takes them out again: will the kernel let us? After it,
+   * the code is warm, and what is in our own files is known: node is often what is watched.
+   */
+  rehearse(): Rehearsal {
+    const own = this.#watched(process.pid);
+    const files = mappedFiles(process.pid);
+    for (const file of files) this.#lookAt(own, file);
+    this.gone(process.pid);
+    const [refusal] = own.refused.values();
+    const probed = files.filter((file) =>
+      own.files.get(file.key)?.libraries.some(({ readable }) => readable),
+    );
+    return { refusal, files: probed.map((file) => file.path) };
+  }
+
+  /** What the kernel says has happened. */
+  news(news: readonly News[]): void {
+    const touched = new Set<number>();
+    for (const each of news) {
+      if (each.type === 'exit') {
+        touched.delete(each.pid);
+        this.gone(each.pid);
+        continue;
+      }
+      if (each.type === 'tied' || each.type === 'untied') {
+        this.#processes.get(each.pid)?.ciphertext.used(each.type === 'tied');
+        continue;
+      }
+      if (each.type === 'exec') this.#replaced(each.pid);
+      touched.add(each.pid);
+    }
+    for (const pid of touched) this.look(pid);
+  }
+
+  /** The old program's files are unmapped. Its probes stay: they are for the process, whatever it maps. */
+  #replaced(pid: number): void {
+    const watched = this.#processes.get(pid);
+    if (!watched) return;
+    watched.files.clear();
+    watched.sockets = undefined;
+  }
+
+  /** Looks at what a process has mapped, and puts probes where they are missing. */
+  look(pid: number): void {
+    if (this.#stopped || !this.#options.inScope(pid)) return;
+    const watched = this.#watched(pid);
+    const now = performance.now();
+    const gained = (now - watched.budgetAt) * LOOK_SHARE;
+    watched.budget = Math.min(LOOK_BURST_MS, watched.budget + gained);
+    watched.budgetAt = now;
+    if (watched.budget <= 0) {
+      watched.timer ??= setTimeout(
+        () => {
+          watched.timer = undefined;
+          if (this.#processes.get(pid) === watched) this.look(pid);
+        },
+        1 - watched.budget / LOOK_SHARE,
+      ).unref();
+      return;
+    }
+    for (const file of mappedFiles(pid)) if (!watched.files.has(file.key)) this.#lookAt(watched, file);
+    watched.budget -= performance.now() - now;
+    this.#tell(watched);
+  }
+
+  #watched(pid: number): Watched {
+    let watched = this.#processes.get(pid);
+    if (!watched) {
+      watched = {
+        pid,
+        files: new Map(),
+        attached: new Map(),
+        refused: new Map(),
+        ciphertext: new CiphertextProbes(
+          (attachments) => this.#close(attachments),
+          this.#options.kind === 'uprobe.multi' ? CIPHERTEXT_LINGER_MS : undefined,
+          () => anyOpen(pid, watched?.sockets ?? []),
+        ),
+        sockets: undefined,
+        budget: LOOK_BURST_MS,
+        budgetAt: performance.now(),
+        timer: undefined,
+        told: '[]',
+      };
+      this.#processes.set(pid, watched);
+    }
+    return watched;
+  }
+
+  #lookAt(watched: Watched, mapped: MappedFile): void {
+    const open = openMapped(watched.pid, mapped);
+    if (!open) return;
+    const known = this.#known.get(open.identity) ?? quickLook(open);
+    watched.files.set(mapped.key, known);
+    this.#remember(open.identity, known);
+    this.#attach(watched, open, known, mapped);
+    if (known.more === 'search') this.#search(this.#lookLong(watched, mapped, open));
+    else closeSync(open.fd);
+  }
+
+  async #lookLong(watched: Watched, mapped: MappedFile, open: OpenFile): Promise<void> {
+    const file = await this.#longLook(open);
+    this.#remember(open.identity, file);
+    if (!this.#stopped && this.#processes.get(watched.pid) === watched && watched.files.has(mapped.key)) {
+      watched.files.set(mapped.key, file);
+      this.#attach(watched, open, file, mapped);
+      this.#tell(watched);
+    }
+    closeSync(open.fd);
+  }
+
+  /** One at a time, and of each file one. `open` stays open meanwhile. */
+  #longLook(open: OpenFile): Promise<TlsFile> {
+    const running = this.#looking.get(open.identity);
+    if (running) return running;
+    const looking = this.#queue.then(() => longLook(open, () => pause()));
+    this.#queue = looking;
+    this.#looking.set(open.identity, looking);
+    void looking.then(() => this.#looking.delete(open.identity));
+    return looking;
+  }
+
+  #remember(identity: string, file: TlsFile): void {
+    this.#known.delete(identity);
+    this.#known.set(identity, file);
+    for (const [oldest] of this.#known) {
+      if (this.#known.size <= FILES_KEPT) break;
+      this.#known.delete(oldest);
+    }
+  }
+
+  #attach(watched: Watched, open: OpenFile, { probes }: TlsFile, mapped: MappedFile): void {
+    const { wholeMachine, attached: tell } = this.#options;
+    const attached = wholeMachine ? this.#machine : watched.attached;
+    const { identity } = open;
+    if (!probes || attached.has(identity) || watched.refused.has(identity)) return;
+    const attachments: Attachment[] = [];
+    const put = (at: keyof TlsPrograms, list: readonly Probe[]) => {
+      if (list.length) attachments.push(this.#put(watched, open, at, list));
+    };
+    try {
+      // Returns first: an entry without its return would be noted for nothing.
+      put('return', probes.return);
+      put('entry', probes.entry);
+      if (wholeMachine) put('entry', probes.ciphertext);
+      attached.set(identity, attachments);
+      if (!wholeMachine && probes.ciphertext.length) {
+        this.#noteSockets(watched);
+        watched.ciphertext.add(identity, () => this.#putAgain(watched, mapped, identity, probes.ciphertext));
+      }
+      tell?.(watched.pid, mapped.path);
+    } catch (error) {
+      this.#close(attachments);
+      this.#refused(watched, identity, error);
+    }
+  }
+
+  /** Which connections may be older than its probes; reading them takes milliseconds, which other probes would come late by. */
+  #noteSockets(watched: Watched): void {
+    setTimeout(() => {
+      if (this.#processes.get(watched.pid) === watched) watched.sockets ??= openConnections(watched.pid);
+    }, SOCKETS_AFTER_MS).unref();
+  }
+
+  #put(watched: Watched, open: OpenFile, at: keyof TlsPrograms, probes: readonly Probe[]): Attachment {
+    const { kind, programs, wholeMachine } = this.#options;
+    const pid = wholeMachine ? 0 : watched.pid;
+    bringIn(open, probes);
+    return attachProbes(kind, programs[at], `/proc/self/fd/${open.fd}`, probes, at === 'return', pid);
+  }
+
+  /** Into a file that was looked at before, if it is the same. */
+  #putAgain(
+    watched: Watched,
+    mapped: MappedFile,
+    identity: string,
+    probes: readonly Probe[],
+  ): Attachment | undefined {
+    const open = openMapped(watched.pid, mapped);
+    if (!open) return undefined;
+    try {
+      return open.identity === identity ? this.#put(watched, open, 'entry', probes) : undefined;
+    } catch (error) {
+      this.#refused(watched, identity, error);
+      return undefined;
+    } finally {
+      closeSync(open.fd);
+    }
+  }
+
+  #refused(watched: Watched, identity: string, error: unknown): void {
+    if (!(error instanceof BpfError)) throw error;
+    // ESRCH: it is gone. Else the kernel cannot probe this file, which is not to be tried again and again.
+    if (error.code !== 'ESRCH') watched.refused.set(identity, error.code);
+  }
+
+  /** A process has ended. */
+  gone(pid: number): void {
+    const watched = this.#processes.get(pid);
+    if (!watched) return;
+    clearTimeout(watched.timer);
+    this.#processes.delete(pid);
+    watched.ciphertext.end();
+    this.#close([...watched.attached.values()].flat());
+  }
+
+  #close(attachments: readonly Attachment[]): void {
+    this.#closing.push(...attachments);
+    if (this.#options.kind === 'uprobe' && this.#closing.length < PERF_EVENTS_KEPT) return;
+    this.#closer ??= setTimeout(() => {
+      this.#closer = undefined;
+      for (const attachment of this.#closing.splice(0)) attachment.close();
+    }, CLOSE_MS).unref();
+  }
+
+  #tell(watched: Watched): void {
+    const libraries = librariesIn([...watched.files.values()]);
+    const text = JSON.stringify(libraries);
+    if (text === watched.told) return;
+    watched.told = text;
+    this.#options.found(watched.pid, libraries);
+  }
+
+  /** Looks no more. The probes go with the end of this process, or here. */
+  close(): void {
+    this.#stopped = true;
+    for (const pid of [...this.#processes.keys()]) this.gone(pid);
+    this.#close([...this.#machine.values()].flat());
+    this.#machine.clear();
+  }
+}
