@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Drains the rings and delivers their records in one order, by the kernel's clock. */
+import koffi from 'koffi';
+import { decodeControl, decodeData, decodeGap } from './decode.ts';
+import type { Mappings } from './mapping.ts';
+import type { ControlRecord, GapRecord, RecordSink } from './records.ts';
+
+/** How long a drain may run before other work gets its turn, in records and bytes. */
+const DRAIN_RECORDS = 4096;
+const DRAIN_BYTES = 8 << 20;
+/** While traffic flows we poll at this pace instead of being woken for each record. */
+const POLL_MS = 1;
+/** After so many polls that found nothing, sleep until the kernel wakes us. */
+const IDLE_POLLS = 20;
+/** A wake-up for a record that then found no room is lost: so look again, rarely. */
+const SLEEP_MS = 250;
+/** Give the kernel its room back at least this often. */
+const RELEASE_BYTES = 1 << 20;
+
+type PollHandle = ReturnType<typeof koffi.node.poll>;
+
+const now = () => Number(process.hrtime.bigint());
+
+export class RingReader {
+  readonly #maps: Mappings;
+  readonly #sink: RecordSink;
+  readonly #drained: () => void;
+  readonly #polls: readonly PollHandle[];
+  /** What is delivered by its time among the data. */
+  #waiting: (ControlRecord | GapRecord)[] = [];
+  /** Of these, how many were already waiting when the last drain began. */
+  #ripe = 0;
+  #idle = 0;
+  #unsettled = false;
+  /** The last drain stopped before the end. */
+  #more = false;
+  #stopped = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param drained Called after each drain. */
+  constructor(maps: Mappings, sink: RecordSink, drained: () => void) {
+    this.#maps = maps;
+    this.#sink = sink;
+    this.#drained = drained;
+    this.#polls = maps.fds.map((fd) => koffi.node.poll(fd, { readable: true }, () => this.#wake()));
+    for (const poll of this.#polls) poll.stop();
+    this.#cycle();
+  }
+
+  #wake(): void {
+    for (const poll of this.#polls) poll.stop();
+    clearTimeout(this.#timer);
+    this.#idle = 0;
+    this.#cycle();
+  }
+
+  /** One drain, then the decision when to drain again. */
+  #cycle(): void {
+    if (this.#stopped) return;
+    const handled = this.drain();
+    this.#drained();
+    this.#idle = handled || this.#unsettled ? 0 : this.#idle + 1;
+    if (this.#more) setImmediate(() => this.#cycle());
+    else if (this.#idle < IDLE_POLLS) this.#timer = setTimeout(() => this.#cycle(), POLL_MS);
+    else this.#sleep();
+  }
+
+  #sleep(): void {
+    Atomics.store(this.#maps.asleep, 0, 1);
+    // A record that came between the last drain and the flag would not wake us.
+    if (this.#hasNews()) {
+      this.#idle = 0;
+      this.#timer = setTimeout(() => this.#cycle(), 0);
+      return;
+    }
+    for (const poll of this.#polls) poll.start({ readable: true }, () => this.#wake());
+    this.#timer = setTimeout(() => {
+      for (const poll of this.#polls) poll.stop();
+      this.#idle = IDLE_POLLS;
+      this.#cycle();
+    }, SLEEP_MS);
+  }
+
+  #hasNews(): boolean {
+    const { data, gaps, control } = this.#maps;
+    return [data, gaps, control].some((ring) => ring.produced() !== ring.position);
+  }
+
+  /** Handles what is there. @returns how many records that was. */
+  drain(): number {
+    const { data, control } = this.#maps;
+    const time = now();
+    // First the end of the data, then all of the other rings: what a byte needs to be understood is before it.
+    const end = data.produced();
+    this.#ripe = this.#waiting.length;
+    const gaps = this.#readGaps();
+    let handled = gaps + this.#readControl(control.produced());
+    // A gap is not to be handled before the record that describes its stream, nor after the one that ends it.
+    if (gaps) this.#waiting.sort((a, b) => a.time - b.time);
+    const begin = data.position;
+    let released = begin;
+    let reached = 0;
+    for (let at = data.next(end); at >= 0; at = data.next(end)) {
+      const record = decodeData(data.bytes, at);
+      if (record) {
+        reached = record.time;
+        this.#deliverControl(record.time);
+        this.#sink.record(record);
+      }
+      data.advance();
+      handled++;
+      if (data.position - released >= RELEASE_BYTES) {
+        data.release();
+        released = data.position;
+      }
+      if (handled >= DRAIN_RECORDS || data.position - begin >= DRAIN_BYTES) break;
+    }
+    data.release();
+    const drained = data.position >= end;
+    this.#more = !drained;
+    if (drained) this.#deliverRipe();
+    this.#unsettled = this.#sink.settled(drained ? time : reached);
+    return handled;
+  }
+
+  /** Read before the control records: the one that describes the stream of a gap has then been read, too. */
+  #readGaps(): number {
+    const { gaps } = this.#maps;
+    const end = gaps.produced();
+    let handled = 0;
+    for (let at = gaps.next(end); at >= 0; at = gaps.next(end)) {
+      const record = decodeGap(gaps.bytes, at);
+      if (record) this.#waiting.push(record);
+      gaps.advance();
+      handled++;
+    }
+    gaps.release();
+    return handled;
+  }
+
+  #readControl(end: number): number {
+    const { control } = this.#maps;
+    let handled = 0;
+    for (let at = control.next(end); at >= 0; at = control.next(end)) {
+      const record = decodeControl(control.bytes, at);
+      if (record) this.#waiting.push(record);
+      control.advance();
+      handled++;
+    }
+    control.release();
+    return handled;
+  }
+
+  #deliverControl(time: number): void {
+    let count = 0;
+    for (const record of this.#waiting) {
+      if (record.time > time) break;
+      this.#sink.record(record);
+      count++;
+    }
+    this.#consume(count);
+  }
+
+  /** With all data of their time handled, records that waited one drain have nothing left to wait for. */
+  #deliverRipe(): void {
+    for (const record of this.#waiting.slice(0, this.#ripe)) this.#sink.record(record);
+    this.#consume(this.#ripe);
+  }
+
+  #consume(count: number): void {
+    if (!count) return;
+    this.#waiting.splice(0, count);
+    this.#ripe = Math.max(0, this.#ripe - count);
+  }
+
+  /** Handles all that is left, after the programs have been detached, and stops. */
+  finish(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    for (const poll of this.#polls) poll.close();
+    while (this.drain());
+    this.drain();
+  }
+}

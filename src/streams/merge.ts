@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Puts the bytes of one stream in order, each once.
+ *
+ * The kernel programs copy a byte at whichever end's call returns first, so the
+ * same bytes may be supplied by the reader before the writer's call returns. Bytes
+ * that the reader supplied are remembered until the writer confirms them: equal
+ * bytes are dropped, different ones are another writer's and are kept.
+ */
+import type { DataRecord, GapRecord } from '../source/records.ts';
+import type { LossCause } from './frame.ts';
+
+/**
+ * The bytes a reader supplied ahead that we keep to compare, at most. Writes up to PIPE_BUF are
+ * whole (pipe(7)); of longer ones two writers may mix in the pipe itself.
+ */
+const AHEAD_MAX = 4096;
+/** A writer's call returns no later than this after its reader's, when the two race: its thread may have to wait for a processor. */
+const RACE_NS = 50e6;
+/** How long a hole may stay open for bytes in flight on another processor. */
+const IN_FLIGHT_NS = 200e6;
+
+const NO_PATIENCE = { reader: 0, writer: 0 };
+
+/** What comes out, in order. */
+export interface MergeSink {
+  /** `record` says who supplied the bytes and when. They are valid only during the call. */
+  bytes(bytes: Buffer, offset: number, record: Supplier): void;
+  lost(hole: Hole): void;
+}
+
+export type Supplier = Pick<DataRecord, 'time' | 'pid' | 'fd' | 'fromReader' | 'packetEnd'>;
+
+export interface Hole {
+  readonly time: number;
+  readonly offset: number;
+  readonly bytes: number;
+  readonly lines: number | undefined;
+  /** Is the last of them a newline? `undefined` when that is not known. */
+  readonly endsLine: boolean | undefined;
+  readonly cause: LossCause;
+}
+
+/** A gap whose place is known. */
+type PlacedGap = GapRecord & { readonly offset: number };
+
+type Early = { readonly at: number; readonly since: number } & (
+  | { readonly data: DataRecord }
+  | { readonly gap: PlacedGap }
+);
+
+/** Losses whose places are not known: they explain holes that nothing else explains. */
+interface Unplaced {
+  readonly bytes: number;
+  readonly lines: number | undefined;
+  readonly cause: LossCause;
+}
+
+export class Merge {
+  readonly #sink: MergeSink;
+  #position = 0;
+  /** Supplied by the reader, ending at `#position`, not confirmed yet. */
+  #ahead: Buffer | undefined;
+  /** Beyond a hole, by position. */
+  #early: Early[] = [];
+  #unplaced: Unplaced | undefined;
+  #skipping = false;
+
+  /** Joined in the middle, and no writer's call has been seen yet. */
+  #joining: boolean;
+  /** When the reader last supplied bytes, and how many in all. */
+  #suppliedAt = 0;
+  #supplied = 0;
+
+  /** @param joined The stream may have carried bytes before it was followed. */
+  constructor(sink: MergeSink, joined = false) {
+    this.#sink = sink;
+    this.#joining = joined;
+  }
+
+  /** Where the next byte is expected. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** Does something wait for a hole to close? */
+  get waiting(): boolean {
+    return this.#early.length > 0;
+  }
+
+  /** From here on bytes are missing on purpose, until `data` is called again. */
+  skip(): void {
+    this.#skipping = true;
+    this.#unplaced = undefined;
+    this.#early = [];
+    this.#ahead = undefined;
+  }
+
+  /** The kernel numbers this stream's bytes from 0 again; nothing more will come under the old numbers. */
+  restart(): void {
+    this.expire(Number.POSITIVE_INFINITY);
+    this.#position = 0;
+    this.#ahead = undefined;
+  }
+
+  data(record: DataRecord): void {
+    if (this.#early.length) this.#drainEarly();
+    if (this.#skipping) {
+      this.#skipping = false;
+      if (record.offset > this.#position) {
+        this.#lose(record.time, record.offset - this.#position, undefined, undefined, 'stopped');
+      }
+    }
+    if (record.offset > this.#position) {
+      this.#hold(record.offset, {
+        at: record.offset,
+        since: record.time,
+        data: { ...record, bytes: Buffer.from(record.bytes) },
+      });
+      this.#drainEarly();
+      return;
+    }
+    if (this.#joining && !record.fromReader && this.#isRepeated(record)) {
+      this.#position = record.offset + record.bytes.length;
+      return;
+    }
+    this.#accept(record);
+    if (this.#early.length) this.#drainEarly();
+  }
+
+  /**
+   * On a joined stream the kernel cannot tell by position whether the reader has already supplied what the
+   * first writer's call brings, its call having returned first: the bytes and the moment tell.
+   */
+  #isRepeated({ bytes, time }: DataRecord): boolean {
+    this.#joining = false;
+    const ahead = this.#ahead;
+    if (!ahead || this.#supplied < bytes.length || time - this.#suppliedAt > RACE_NS) return false;
+    const compared = Math.min(ahead.length, bytes.length);
+    return ahead.subarray(ahead.length - compared).equals(bytes.subarray(bytes.length - compared));
+  }
+
+  gap(record: GapRecord): void {
+    if (this.#skipping) return;
+    if (isPlaced(record)) {
+      // Told when the next bytes come or when it has waited long enough: losses in a row are one gap.
+      this.#holdGap(record);
+      return;
+    }
+    const { bytes, lines, cause } = record;
+    const before = this.#unplaced;
+    const known = lines !== undefined && (!before || before.lines !== undefined);
+    this.#unplaced = {
+      bytes: bytes + (before?.bytes ?? 0),
+      lines: known ? lines + (before?.lines ?? 0) : undefined,
+      cause,
+    };
+  }
+
+  /**
+   * Gives up on holes that have been open for too long at `time`.
+   * @param patience How long one end may take for what the other moved unseen, nanoseconds.
+   */
+  expire(time: number, patience: { readonly reader: number; readonly writer: number } = NO_PATIENCE): void {
+    for (;;) {
+      const index = this.#early.findIndex((early) => !this.#mayCome(early, time, patience));
+      const first = this.#early[index];
+      if (!first || first.since + IN_FLIGHT_NS >= time) return;
+      if ('gap' in first && first.at <= this.#position) {
+        this.#early.splice(index, 1);
+        this.#pass(first.gap);
+      } else if (index === 0) this.#loseUnexplained(first.since, first.at - this.#position);
+      else return;
+      this.#drainEarly();
+    }
+  }
+
+  /** Is this the hole at the position, and one that the other end may still fill? */
+  #mayCome(
+    early: Early,
+    time: number,
+    patience: { readonly reader: number; readonly writer: number },
+  ): boolean {
+    if (!('gap' in early) || !early.gap.mayArrive) return false;
+    if (early.since + (early.gap.fromReader ? patience.writer : patience.reader) < time) return false;
+    return early.at <= this.#position && endOf(early.gap) > this.#position;
+  }
+
+  /** No more will come: all holes are final, and what is lost at an unknown place was lost at the end. */
+  end(time: number): void {
+    this.expire(Number.POSITIVE_INFINITY);
+    const left = this.#unplaced;
+    this.#unplaced = undefined;
+    if (left) this.#lose(time, left.bytes, left.lines, true, left.cause);
+  }
+
+  #loseUnexplained(time: number, bytes: number): void {
+    const known = this.#unplaced;
+    if (!known || known.bytes < bytes) {
+      this.#lose(time, bytes, undefined, undefined, 'unknown');
+      return;
+    }
+    const rest = known.bytes - bytes;
+    // All newlines are told with the first hole: their sum stays exact.
+    this.#unplaced = rest
+      ? { ...known, bytes: rest, lines: known.lines === undefined ? undefined : 0 }
+      : undefined;
+    // Whether each of these holes ends a line is not known.
+    this.#lose(time, bytes, known.lines, undefined, known.cause);
+  }
+
+  #accept(record: DataRecord): void {
+    const { bytes, offset } = record;
+    const known = Math.min(this.#position - offset, bytes.length);
+    if (known > 0 && !record.fromReader && !this.#confirms(bytes, offset, known)) {
+      // Another writer's bytes: this reader has not had them yet.
+      this.#emit(bytes, this.#position, record);
+      return;
+    }
+    if (known >= bytes.length) return;
+    this.#emit(known > 0 ? bytes.subarray(known) : bytes, this.#position, record);
+  }
+
+  #emit(bytes: Buffer, offset: number, record: DataRecord): void {
+    this.#position = offset + bytes.length;
+    if (record.fromReader) {
+      this.#remember(bytes);
+      this.#suppliedAt = record.time;
+      this.#supplied += bytes.length;
+    } else if (this.#ahead) this.#ahead = undefined;
+    this.#sink.bytes(bytes, offset, record);
+  }
+
+  #remember(bytes: Buffer): void {
+    const before = this.#ahead;
+    const tail = bytes.length > AHEAD_MAX ? bytes.subarray(bytes.length - AHEAD_MAX) : bytes;
+    if (!before || tail.length === AHEAD_MAX) this.#ahead = Buffer.from(tail);
+    else
+      this.#ahead = Buffer.concat([
+        before.subarray(Math.max(0, before.length + tail.length - AHEAD_MAX)),
+        tail,
+      ]);
+  }
+
+  /** Are the first `known` bytes the ones the reader supplied at that place? What cannot be compared is believed. */
+  #confirms(bytes: Buffer, offset: number, known: number): boolean {
+    if (!this.#ahead) return true;
+    const start = this.#position - this.#ahead.length;
+    const from = Math.max(offset, start);
+    const to = offset + known;
+    if (to <= from) return true;
+    const expected = this.#ahead.subarray(from - start, to - start);
+    if (!expected.equals(bytes.subarray(from - offset, to - offset))) return false;
+    const rest = this.#ahead.subarray(to - start);
+    this.#ahead = rest.length ? rest : undefined;
+    return true;
+  }
+
+  #hold(at: number, early: Early): void {
+    let index = this.#early.length;
+    while (index > 0 && (this.#early[index - 1]?.at ?? 0) > at) index--;
+    this.#early.splice(index, 0, early);
+  }
+
+  #holdGap(gap: PlacedGap): void {
+    const last = this.#early.at(-1);
+    const before = last && 'gap' in last ? last.gap : undefined;
+    const adjoins =
+      before &&
+      endOf(before) === gap.offset &&
+      before.cause === gap.cause &&
+      before.mayArrive === gap.mayArrive &&
+      before.fromReader === gap.fromReader;
+    if (!adjoins) {
+      this.#hold(gap.offset, { at: gap.offset, since: gap.time, gap });
+      return;
+    }
+    const lines =
+      before.lines === undefined || gap.lines === undefined ? undefined : before.lines + gap.lines;
+    const whole = { ...before, bytes: before.bytes + gap.bytes, lines, endsLine: gap.endsLine };
+    this.#early[this.#early.length - 1] = { at: whole.offset, since: gap.time, gap: whole };
+  }
+
+  #drainEarly(): void {
+    for (let index = 0; index < this.#early.length; ) {
+      const early = this.#early[index];
+      if (!early) return;
+      if (early.at > this.#position) return;
+      if ('data' in early) {
+        this.#early.splice(index, 1);
+        this.#accept(early.data);
+      } else if (!early.gap.mayArrive || endOf(early.gap) <= this.#position) {
+        this.#early.splice(index, 1);
+        this.#pass(early.gap);
+      } else index++;
+    }
+  }
+
+  /** Steps over what a gap says is lost. */
+  #pass(gap: PlacedGap): void {
+    const { time, lines, endsLine, cause } = gap;
+    const bytes = endOf(gap) - this.#position;
+    if (bytes <= 0) return;
+    // When some of it has come after all, the newlines in the rest are not known.
+    this.#lose(time, bytes, bytes === gap.bytes ? lines : undefined, endsLine, cause);
+  }
+
+  #lose(
+    time: number,
+    bytes: number,
+    lines: number | undefined,
+    endsLine: boolean | undefined,
+    cause: LossCause,
+  ): void {
+    const offset = this.#position;
+    this.#position = offset + bytes;
+    this.#ahead = undefined;
+    this.#sink.lost({ time, offset, bytes, lines, endsLine, cause });
+  }
+}
+
+function isPlaced(record: GapRecord): record is PlacedGap {
+  return record.offset !== undefined;
+}
+
+function endOf(gap: PlacedGap): number {
+  return gap.offset + gap.bytes;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+/** One direction of bytes: merges what both ends supply, cuts it into frames, knows who is at each end. */
+import type { Direction, Socket } from '../http/socket.ts';
+import type { LineFramer } from '../protocols/lines.ts';
+import type { StreamRecord } from '../source/records.ts';
+import type { Address, StreamRef } from './frame.ts';
+import type { Merge } from './merge.ts';
+
+/** For how long a stream is not worth copying: for good, or until a call begins with the head of an HTTP/1 message. */
+export type StopUntil = 'always' | 'http1-head';
+
+/** What is known of one end. */
+export interface End {
+  pid: number | undefined;
+  /** The descriptor it uses. */
+  fd: number | undefined;
+  /** CLOCK_MONOTONIC of its first call, nanoseconds. */
+  since: number;
+  /** Found in /proc, not seen calling. */
+  presumed: boolean;
+}
+
+export interface Stream extends StreamRef {
+  source: Address | undefined;
+  destination: Address | undefined;
+  readonly tls: string | undefined;
+  readonly seenAt: 'writer' | 'reader' | undefined;
+  carriedBy: number | undefined;
+  readonly joined: boolean;
+  /** What the kernel calls it now; `id` stays. */
+  kernelId: number;
+  readonly record: StreamRecord;
+  readonly merge: Merge;
+  readonly framer: LineFramer;
+  /** Of a socket: decides what it speaks, together with the opposite direction. */
+  readonly socket: { readonly shared: Socket; readonly direction: Direction } | undefined;
+  /** CLOCK_MONOTONIC of the last call seen, nanoseconds: pieces of one call have the same. */
+  callTime: number;
+  /** CLOCK_MONOTONIC of the last record, wanted or not, nanoseconds. */
+  recordTime: number;
+  readonly writer: End;
+  /** Replaced, not changed, when its process has ended: frames before have their own reader. */
+  reader: End;
+  /** Every process seen writing: a wrapper and the server it started may share a descriptor. */
+  readonly writers: Set<number>;
+  stderr: boolean;
+  /** Of the clear text inside TLS: which connection carries it could not be told in time. */
+  untied: boolean;
+  /** It carries TLS: what was said first, and for which processes it has been counted. */
+  hello: { readonly bytes: Buffer; readonly counted: Set<number> } | undefined;
+  /** The monitor does not want its bytes, for so long. */
+  stopped: StopUntil | undefined;
+  /** Somebody downstream has recognised it: it is never given up for being large. */
+  kept: boolean;
+  ended: boolean;
+  /** CLOCK_MONOTONIC of its last bytes, nanoseconds. */
+  lastTime: number;
+  /** The time under which its last frame or gap went into the queue. */
+  lastOut: number;
+  /** Bytes since the last whole frame, lost ones included. */
+  unframed: number;
+  /** Has a frame come out of it? */
+  begun: boolean;
+  /** Has /proc been asked who holds the ends? */
+  asked: boolean;
+  /** /proc has been asked and has answered. */
+  answered: boolean;
+}
+
+/** An end of which nothing is known. */
+export function unknownEnd(): End {
+  return { pid: undefined, fd: undefined, since: 0, presumed: false };
+}
+
+/** `object` names what carries a stream, so that it is recognised when the kernel numbers it anew. */
+export function objectOf(record: StreamRecord): string {
+  if (record.addresses) return addressKey(record.addresses.source, record.addresses.destination);
+  return `${record.carrier} ${record.device}:${record.inode}:${record.peerInode}`;
+}
+
+/** One direction between two addresses. Network namespaces may have the same: then the youngest counts. */
+export function addressKey(source: Address, destination: Address): string {
+  return `${source.ip} ${source.port} ${destination.ip} ${destination.port}`;
+}

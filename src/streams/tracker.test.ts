@@ -1,0 +1,615 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  answers,
+  CLIENT,
+  connected,
+  LATER,
+  MS,
+  rpc,
+  SECOND,
+  SERVER,
+  tracking,
+} from '../../test/support/tracking.ts';
+import type { Holder } from '../sensor/messages.ts';
+import type { StreamRecord } from '../source/records.ts';
+
+describe('a frame', () => {
+  test('says where it stood, when it was complete and who is at both ends', () => {
+    const { tracker, data, items } = connected(1);
+    data(1, '\n', 1 * MS);
+    data(1, rpc(1).slice(0, 10), 2 * MS);
+    data(1, `${rpc(1).slice(10)}\n`, 3 * MS);
+    tracker.settled(3 * MS + LATER);
+    assert.equal(items.length, 1);
+    const [frame] = items;
+    assert.ok(frame?.kind === 'frame');
+    assert.equal(frame.time, 3 * MS);
+    assert.equal(frame.stream.id, 1);
+    assert.equal(frame.stream.carrier, 'pipe');
+    assert.equal(frame.offset, 1);
+    assert.equal(frame.size, rpc(1).length);
+    assert.deepEqual(frame.content, { type: 'text', text: rpc(1) });
+    assert.deepEqual(frame.from, CLIENT);
+    assert.deepEqual(frame.to, SERVER);
+  });
+
+  test('is the same whether the writer or the reader supplied its bytes', () => {
+    const { tracker, data, texts, who } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS, { fromReader: true, pid: SERVER.pid, fd: 0 });
+    data(1, `${rpc(1)}\n`, 2 * MS, { offset: 0 });
+    tracker.settled(2 * MS + LATER);
+    assert.deepEqual(texts(), [rpc(1)]);
+    assert.deepEqual(who(), ['client>server']);
+  });
+
+  test('goes in time order among those of other streams', () => {
+    const { tracker, announce, endpoint, data, texts } = connected(1);
+    announce(2);
+    endpoint(2, SERVER.pid, false);
+    endpoint(2, CLIENT.pid, true);
+    data(1, `${rpc(1)}\n`, 20 * MS);
+    data(2, `${rpc(2)}\n`, 10 * MS, { pid: SERVER.pid });
+    tracker.settled(30 * MS);
+    assert.deepEqual(texts(), [rpc(2), rpc(1)]);
+  });
+
+  test('keeps its place in its stream, whichever processor stamped it first', () => {
+    const { tracker, data, texts, frames } = connected(1);
+    data(1, `${rpc(1)}\n`, 20 * MS);
+    data(1, `${rpc(2)}\n`, 10 * MS);
+    tracker.settled(30 * MS);
+    assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+    assert.equal(frames()[1]?.time, 20 * MS);
+  });
+
+  test('larger than the maximum is its size and its head', () => {
+    const { tracker, data, frames } = connected(1, { maxMessage: 100 });
+    data(1, `${'x'.repeat(101)}\n`, 1 * MS);
+    tracker.settled(SECOND);
+    assert.deepEqual(frames()[0]?.content, { type: 'oversize', head: 'x'.repeat(101) });
+    assert.equal(frames()[0]?.size, 101);
+  });
+
+  test('cut off by the end of the stream or of the capture says so', () => {
+    for (const reason of ['end', 'stop'] as const) {
+      const { tracker, data, eof, frames } = connected(1);
+      data(1, '{"half":', 1 * MS);
+      if (reason === 'end') eof(1, 2 * MS);
+      tracker.finish(3 * MS);
+      assert.deepEqual(frames()[0]?.content, { type: 'incomplete', head: '{"half":', reason });
+    }
+  });
+
+  test('of a unix socket that looked like HTTP when it was cut off is told, too', () => {
+    for (const reason of ['end', 'stop'] as const) {
+      const { tracker, announce, data, eof, frames } = tracking();
+      announce(1, { carrier: 'unix' });
+      data(1, 'POST', 1 * MS);
+      if (reason === 'end') eof(1, 2 * MS);
+      tracker.finish(3 * MS);
+      assert.deepEqual(frames()[0]?.content, { type: 'incomplete', head: 'POST', reason });
+    }
+  });
+});
+
+describe('a frame whose reader nobody has seen yet', () => {
+  function waiting() {
+    const tracked = tracking();
+    tracked.announce(1);
+    tracked.endpoint(1, CLIENT.pid, false);
+    tracked.data(1, `${rpc(1)}\n`, 1 * MS);
+    return tracked;
+  }
+
+  test('waits for it, and goes as soon as it is known', async () => {
+    const { tracker, endpoint, who } = waiting();
+    await answers();
+    assert.equal(tracker.settled(500 * MS), true);
+    assert.deepEqual(who(), []);
+    endpoint(1, SERVER.pid, true, 600 * MS);
+    assert.equal(tracker.settled(601 * MS), false);
+    assert.deepEqual(who(), ['client>server']);
+  });
+
+  test('makes later frames of other streams wait, too: the output is in time order', async () => {
+    const { tracker, announce, endpoint, data, texts } = waiting();
+    announce(2);
+    endpoint(2, SERVER.pid, false);
+    endpoint(2, CLIENT.pid, true);
+    data(2, `${rpc(2)}\n`, 2 * MS, { pid: SERVER.pid });
+    await answers();
+    tracker.settled(500 * MS);
+    assert.deepEqual(texts(), []);
+    endpoint(1, SERVER.pid, true, 600 * MS);
+    tracker.settled(601 * MS);
+    assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+  });
+
+  test('waits no longer than two seconds', async () => {
+    const { tracker, who } = waiting();
+    await answers();
+    tracker.settled(2 * SECOND);
+    assert.deepEqual(who(), []);
+    tracker.settled(2 * SECOND + 2 * MS);
+    assert.deepEqual(who(), ['client>?']);
+  });
+
+  test('does not wait once the stream has ended', async () => {
+    const { tracker, eof, who } = waiting();
+    eof(1, 2 * MS);
+    await answers();
+    tracker.settled(10 * MS);
+    assert.deepEqual(who(), ['client>?']);
+  });
+
+  test('and that is no JSON-RPC does not wait', () => {
+    const { tracker, announce, endpoint, data, texts } = tracking();
+    announce(1);
+    endpoint(1, CLIENT.pid, false);
+    data(1, 'Listening…\n', 1 * MS);
+    tracker.settled(10 * MS);
+    assert.deepEqual(texts(), ['Listening…']);
+  });
+});
+
+describe('an end that no call has shown', () => {
+  const outside: Holder = { pid: 300, comm: 'outside', exe: '/bin/outside', fd: 7, inScope: false };
+
+  function held(holders: readonly Holder[], more: Partial<StreamRecord> = {}) {
+    const tracked = tracking({ holders: () => holders });
+    tracked.announce(1, more);
+    tracked.endpoint(1, CLIENT.pid, false);
+    tracked.data(1, `${rpc(1)}\n`, 1 * MS);
+    return tracked;
+  }
+
+  test('is the only process out of scope that holds it', async () => {
+    const { tracker, who, asked } = held([outside]);
+    await answers();
+    tracker.settled(10 * MS);
+    assert.deepEqual(who(), ['client>outside']);
+    assert.deepEqual(asked, [{ inode: 1001, device: 9, carrier: 'pipe', end: 'read' }]);
+  });
+
+  test('is asked for once', async () => {
+    const { data, asked } = held([outside]);
+    await answers();
+    data(1, `${rpc(2)}\n`, 2 * MS);
+    await answers();
+    assert.equal(asked.length, 1);
+  });
+
+  test('of a socket is looked for by the inode of that end', async () => {
+    const { asked } = held([outside], { carrier: 'unix', peerInode: 77 });
+    await answers();
+    assert.deepEqual(asked, [{ inode: 77, device: 9, carrier: 'socket', end: 'read' }]);
+  });
+
+  test('is unknown when several hold it: it is never guessed', async () => {
+    const { tracker, who } = held([outside, { ...outside, pid: 301 }]);
+    await answers();
+    tracker.settled(3 * SECOND);
+    assert.deepEqual(who(), ['client>?']);
+  });
+
+  test('is unknown when the holder is in scope: its own calls will tell', async () => {
+    const { tracker, who } = held([{ ...outside, inScope: true }]);
+    await answers();
+    tracker.settled(3 * SECOND);
+    assert.deepEqual(who(), ['client>?']);
+  });
+
+  test('is not the writer, though it holds the reading end as well', async () => {
+    const { tracker, who } = held([{ ...outside, pid: CLIENT.pid }, outside]);
+    await answers();
+    tracker.settled(10 * MS);
+    assert.deepEqual(who(), ['client>outside']);
+  });
+
+  test('gives way to the process whose call shows it after all', async () => {
+    const { tracker, endpoint, data, who } = held([outside]);
+    await answers();
+    tracker.settled(10 * MS);
+    endpoint(1, SERVER.pid, true, 20 * MS);
+    data(1, `${rpc(2)}\n`, 30 * MS);
+    tracker.settled(40 * MS);
+    assert.deepEqual(who(), ['client>outside', 'client>server']);
+  });
+
+  test('of a writer is found like that of a reader', async () => {
+    const { tracker, announce, data, who } = tracking({ holders: () => [outside] });
+    announce(1);
+    data(1, `${rpc(1)}\n`, 1 * MS, { fromReader: true, pid: SERVER.pid, fd: 0 });
+    await answers();
+    tracker.settled(10 * MS);
+    assert.deepEqual(who(), ['outside>server']);
+  });
+});
+
+describe('who is at an end', () => {
+  test('is before an exec the old program and after it the new one', () => {
+    const { tracker, exec, data, who } = connected(1);
+    data(1, `${rpc(1)}\n`, 10 * MS);
+    exec(CLIENT.pid, '/bin/agent', 20 * MS);
+    data(1, `${rpc(2)}\n`, 30 * MS);
+    tracker.settled(40 * MS);
+    assert.deepEqual(who(), ['client>server', 'agent>server']);
+  });
+
+  test('is a fork that writes to an inherited descriptor, and then the program it runs', () => {
+    const { tracker, fork, exec, data, who, frames } = connected(1);
+    fork(101, CLIENT.pid, 10 * MS);
+    data(1, `${rpc(1)}\n`, 20 * MS, { pid: 101 });
+    exec(101, '/bin/wrapped', 30 * MS);
+    data(1, `${rpc(2)}\n`, 40 * MS, { pid: 101 });
+    tracker.settled(50 * MS);
+    assert.deepEqual(who(), ['client>server', 'wrapped>server']);
+    assert.deepEqual(
+      frames().map(({ from }) => from?.pid),
+      [101, 101],
+    );
+  });
+
+  test('is for a frame that waited in the pipe the process that began after it was written', async () => {
+    const { tracker, announce, endpoint, fork, exec, data, who } = tracking();
+    announce(1);
+    endpoint(1, CLIENT.pid, false);
+    data(1, `${rpc(1)}\n`, 10 * MS);
+    fork(201, CLIENT.pid, 20 * MS);
+    exec(201, '/bin/late', 30 * MS);
+    endpoint(1, 201, true, 40 * MS);
+    await answers();
+    tracker.settled(50 * MS);
+    assert.deepEqual(who(), ['client>late']);
+  });
+
+  test('is still known when it has ended', () => {
+    const { tracker, exit, data, who } = connected(1);
+    data(1, `${rpc(1)}\n`, 10 * MS);
+    exit(CLIENT.pid, 20 * MS);
+    exit(SERVER.pid, 20 * MS);
+    tracker.settled(SECOND);
+    assert.deepEqual(who(), ['client>server']);
+  });
+
+  test('is after a restart the new server, for what it found in the pipe', async () => {
+    const { tracker, exit, fork, exec, endpoint, data, who } = connected(1);
+    data(1, `${rpc(1)}\n`, 10 * MS);
+    exit(SERVER.pid, 20 * MS);
+    data(1, `${rpc(2)}\n`, 30 * MS);
+    await answers();
+    tracker.settled(100 * MS);
+    assert.deepEqual(who(), ['client>server']);
+    fork(201, CLIENT.pid, 200 * MS);
+    exec(201, '/bin/server2', 210 * MS);
+    endpoint(1, 201, true, 220 * MS);
+    tracker.settled(300 * MS);
+    assert.deepEqual(who(), ['client>server', 'client>server2']);
+  });
+
+  test('is asked for when a process appears that nobody has told of', async () => {
+    const { endpoint, announce, asked, exec } = tracking();
+    announce(1);
+    endpoint(1, 999, false);
+    exec(998, './relative', 10);
+    exec(997, '/absolute', 20);
+    await answers();
+    assert.deepEqual(asked, [998]);
+  });
+});
+
+describe('the standard error of a process', () => {
+  test('is what it writes to descriptor 2', () => {
+    const { tracker, announce, endpoint } = tracking();
+    announce(1);
+    announce(2);
+    endpoint(1, SERVER.pid, false, 0, { fd: 2 });
+    endpoint(2, SERVER.pid, false, 0, { fd: 1 });
+    assert.equal(tracker.get(1)?.stderr, true);
+    assert.equal(tracker.get(2)?.stderr, false);
+  });
+
+  test('is none when the same pipe is somebody’s standard output', () => {
+    const { tracker, announce, endpoint } = tracking();
+    announce(1);
+    endpoint(1, CLIENT.pid, false, 0, { fd: 2 });
+    endpoint(1, SERVER.pid, false, 0, { fd: 1 });
+    assert.equal(tracker.get(1)?.stderr, false);
+  });
+
+  test('on a terminal or a file remains standard error', () => {
+    const { tracker, announce, endpoint } = tracking();
+    announce(1, { carrier: 'stderr' });
+    endpoint(1, SERVER.pid, false, 0, { fd: 1 });
+    assert.equal(tracker.get(1)?.stderr, true);
+  });
+
+  test('makes nobody wait, even if it looks like JSON-RPC', () => {
+    const { tracker, announce, endpoint, data, texts } = tracking();
+    announce(1);
+    endpoint(1, SERVER.pid, false, 0, { fd: 2 });
+    data(1, `${rpc(1)}\n`, 1 * MS, { pid: SERVER.pid, fd: 2 });
+    tracker.settled(10 * MS);
+    assert.deepEqual(texts(), [rpc(1)]);
+  });
+});
+
+describe('a gap', () => {
+  test('has its place, its bytes, its cause and both ends', () => {
+    const { tracker, data, gap, gaps, texts } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    gap(1, 500, 2 * MS, { lines: 3, endsLine: true });
+    data(1, `${rpc(2)}\n`, 3 * MS);
+    tracker.settled(10 * MS);
+    const [only] = gaps();
+    assert.deepEqual(
+      { ...only, stream: only?.stream.id },
+      {
+        kind: 'gap',
+        time: 2 * MS,
+        stream: 1,
+        offset: rpc(1).length + 1,
+        bytes: 500,
+        frames: 3,
+        cause: 'ring-full',
+        from: CLIENT,
+        to: SERVER,
+      },
+    );
+    assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+  });
+
+  test('that ends in the middle of a frame has lost that one, too', () => {
+    const { tracker, data, gap, gaps, texts } = connected(1);
+    gap(1, 500, 2 * MS, { lines: 3, endsLine: false });
+    data(1, `tail\n${rpc(2)}\n`, 3 * MS);
+    tracker.settled(10 * MS);
+    assert.equal(gaps()[0]?.frames, 4);
+    assert.deepEqual(texts(), [rpc(2)]);
+  });
+
+  test('does not say how many frames are lost when nobody can know', () => {
+    const { tracker, gap, gaps } = connected(1);
+    gap(1, 500, 2 * MS);
+    tracker.finish(3 * MS);
+    assert.equal(gaps()[0]?.frames, undefined);
+  });
+
+  test('makes the frame before it incomplete', () => {
+    const { tracker, data, gap, kinds, frames } = connected(1);
+    data(1, '{"half":', 1 * MS);
+    gap(1, 500, 2 * MS);
+    tracker.finish(3 * MS);
+    assert.deepEqual(frames()[0]?.content, { type: 'incomplete', head: '{"half":', reason: 'gap' });
+    assert.deepEqual(kinds(), ['frame 1', 'gap 1']);
+  });
+
+  test('of which nobody tells comes out after a while', () => {
+    const { tracker, data, gaps, texts } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS, { offset: 100 });
+    assert.equal(tracker.settled(2 * MS), true);
+    assert.deepEqual(texts(), []);
+    tracker.settled(SECOND);
+    assert.deepEqual(
+      gaps().map(({ bytes, cause }) => [bytes, cause]),
+      [[100, 'unknown']],
+    );
+  });
+
+  test('of a stream whose announcement was lost is followed, and so are its bytes', () => {
+    const { tracker, endpoint, gap, data, texts, gaps } = tracking();
+    gap(7, 10, 1 * MS, { lines: 1, endsLine: true });
+    data(7, `${rpc(1)}\n`, 2 * MS);
+    endpoint(7, SERVER.pid, true, 3 * MS);
+    tracker.settled(10 * MS);
+    assert.deepEqual(texts(), [rpc(1)]);
+    assert.equal(gaps().length, 1);
+  });
+});
+
+describe('a stream that is not wanted', () => {
+  test('is not copied any more, and what still comes of it is dropped', () => {
+    const { tracker, data, gap, texts, gaps, verdicts } = connected(1);
+    tracker.stop(1);
+    tracker.stop(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    gap(1, 100, 2 * MS);
+    tracker.finish(SECOND);
+    assert.deepEqual(verdicts, ['stop 1']);
+    assert.deepEqual(texts(), []);
+    assert.deepEqual(gaps(), []);
+  });
+
+  test('and then is: what was missed is one gap', () => {
+    const { tracker, data, texts, gaps, verdicts } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    tracker.stop(1);
+    tracker.keep(1);
+    data(1, `tail"}\n${rpc(2)}\n`, 2 * MS, { offset: 5000 });
+    tracker.settled(10 * MS);
+    assert.deepEqual(verdicts, ['stop 1', 'resume 1']);
+    assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+    assert.deepEqual(
+      gaps().map(({ bytes, cause }) => [bytes, cause]),
+      [[5000 - rpc(1).length - 1, 'stopped']],
+    );
+  });
+
+  test('is wanted again when its writer turns out to be a server', () => {
+    const { tracker, announce, verdicts } = connected(1);
+    announce(2);
+    tracker.stop(1);
+    tracker.stop(2);
+    tracker.keepFrom(CLIENT.pid);
+    assert.deepEqual(verdicts, ['stop 1', 'stop 2', 'resume 1']);
+  });
+
+  test('is one with a very long line that is no JSON', () => {
+    const { data, verdicts } = connected(1);
+    for (let time = 1; time <= 5; time++) data(1, 'x'.repeat(65536), time * MS);
+    assert.deepEqual(verdicts, ['stop 1']);
+  });
+
+  test('is not one with a very long line of JSON, nor one that is recognised', () => {
+    const { tracker, data, verdicts } = connected(1);
+    for (let time = 1; time <= 5; time++) data(1, '{'.padEnd(65536), time * MS);
+    tracker.keep(2);
+    const kept = connected(1);
+    kept.tracker.keep(1);
+    for (let time = 1; time <= 5; time++) kept.data(1, 'x'.repeat(65536), time * MS);
+    assert.deepEqual([...verdicts, ...kept.verdicts], []);
+  });
+});
+
+describe('a stream that the kernel had forgotten and numbers anew', () => {
+  test('goes on under its first number', () => {
+    const { tracker, announce, data, frames, gaps } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    announce(2, { inode: 1001, joined: true });
+    data(2, `${rpc(2)}\n`, 2 * MS);
+    tracker.settled(10 * MS);
+    assert.deepEqual(
+      frames().map(({ stream }) => stream.id),
+      [1, 1],
+    );
+    assert.deepEqual(gaps(), []);
+  });
+
+  test('is stopped and resumed under the number that the kernel knows', () => {
+    const { tracker, announce, verdicts } = connected(1);
+    tracker.stop(1);
+    announce(2, { inode: 1001, joined: true });
+    tracker.keep(1);
+    tracker.stop(1);
+    assert.deepEqual(verdicts, ['stop 1', 'stop 2', 'resume 2', 'stop 2']);
+  });
+
+  test('is another one when it is younger than our watch', () => {
+    const { tracker, announce, data, frames } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    announce(2, { inode: 1001, joined: false });
+    data(2, 'x\n', 2 * MS);
+    tracker.settled(10 * MS);
+    assert.deepEqual(
+      frames().map(({ stream }) => stream.id),
+      [1, 2],
+    );
+  });
+});
+
+describe('a stream that has ended', () => {
+  test('says so after its last frame, once', () => {
+    const { tracker, data, eof, kinds } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    eof(1, 2 * MS);
+    eof(1, 3 * MS);
+    tracker.settled(10 * MS);
+    assert.deepEqual(kinds(), ['frame 1', 'end 1']);
+  });
+
+  test('is forgotten a while later', () => {
+    const { tracker, data, eof } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    eof(1, 2 * MS);
+    tracker.settled(4 * SECOND);
+    assert.equal(tracker.size, 1);
+    tracker.settled(7 * SECOND);
+    assert.equal(tracker.size, 0);
+  });
+
+  test('because both its processes have, without anybody seeing its end, says so, too', () => {
+    const { tracker, data, exit, kinds } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    tracker.keep(1);
+    exit(CLIENT.pid, 2 * MS);
+    exit(SERVER.pid, 2 * MS);
+    tracker.settled(7 * SECOND);
+    tracker.settled(9 * SECOND);
+    assert.deepEqual(kinds(), ['frame 1', 'end 1']);
+    assert.equal(tracker.size, 0);
+  });
+
+  test('is none that is recognised and whose reader lives: the server may be started again', () => {
+    const { tracker, fork, data, exit, kinds, gaps } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    tracker.keep(1);
+    exit(CLIENT.pid, 2 * MS);
+    tracker.settled(60 * SECOND);
+    fork(101, 1, 61 * SECOND);
+    data(1, `${rpc(2)}\n`, 62 * SECOND, { pid: 101 });
+    tracker.settled(63 * SECOND);
+    assert.deepEqual(kinds(), ['frame 1', 'frame 1']);
+    assert.deepEqual(gaps(), []);
+  });
+
+  test('and goes on after all, as a FIFO may, has lost nothing and knows its reader', () => {
+    const { tracker, fork, data, eof, kinds, who } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    eof(1, 2 * MS);
+    tracker.settled(60 * SECOND);
+    assert.equal(tracker.size, 0);
+    fork(101, CLIENT.pid, 61 * SECOND);
+    data(1, `${rpc(2)}\n`, 62 * SECOND, { pid: 101 });
+    tracker.settled(63 * SECOND);
+    assert.deepEqual(kinds(), ['frame 1', 'end 1', 'frame 1']);
+    assert.deepEqual(who(), ['client>server', 'client>server']);
+  });
+});
+
+describe('memory', () => {
+  test('does not grow with the number of streams that have been', () => {
+    const { tracker, announce, endpoint, data, eof, fork, exit } = tracking();
+    let largest = 0;
+    for (let stream = 1; stream <= 100_000; stream++) {
+      const time = stream * 10 * MS;
+      const pid = 1000 + (stream % 30_000);
+      fork(pid, CLIENT.pid, time);
+      announce(stream, { time });
+      endpoint(stream, pid, false, time);
+      data(stream, 'out\n', time, { pid });
+      // Some readers see the end, some only close.
+      if (stream % 3) eof(stream, time);
+      exit(pid, time);
+      if (stream % 100 === 0) {
+        tracker.settled(time);
+        largest = Math.max(largest, tracker.size);
+      }
+    }
+    // Those of the last five seconds, and of one more until the next sweep.
+    assert.ok(largest < 1000, `${largest} streams`);
+  });
+
+  test('does not grow with the number of streams that nobody used', () => {
+    const { tracker, announce, kinds } = tracking();
+    for (let stream = 1; stream <= 20_000; stream++) {
+      announce(stream, { time: stream * 10 * MS });
+      if (stream % 100 === 0) tracker.settled(stream * 10 * MS);
+    }
+    assert.ok(tracker.size < 1000, `${tracker.size} streams`);
+    assert.deepEqual(kinds(), []);
+  });
+
+  test('still knows a stream that was not used for a long time', () => {
+    const { tracker, announce, endpoint, data, frames, asked } = tracking();
+    announce(1, { carrier: 'unix', pair: 2 });
+    tracker.settled(60 * SECOND);
+    assert.equal(tracker.size, 0);
+    endpoint(1, SERVER.pid, true, 61 * SECOND);
+    endpoint(1, CLIENT.pid, false, 61 * SECOND);
+    data(1, `${rpc(1)}\n`, 61 * SECOND);
+    tracker.settled(62 * SECOND);
+    assert.equal(frames()[0]?.stream.carrier, 'unix');
+    assert.deepEqual(frames()[0]?.to, SERVER);
+    assert.deepEqual(asked, []);
+  });
+
+  test('at the end of the capture gives everything that still waits', () => {
+    const { tracker, announce, data, texts } = tracking();
+    announce(1);
+    data(1, `${rpc(1)}\n${rpc(2)}`, 1 * MS);
+    tracker.finish(2 * MS);
+    assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+  });
+});

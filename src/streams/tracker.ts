@@ -1,0 +1,634 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Records in, frames out: keeps all streams and processes, and says who is at each end. */
+import type { Payload } from '../http/connection.ts';
+import { type Line, LineFramer } from '../protocols/lines.ts';
+import type { HeldSocket } from '../sensor/messages.ts';
+import type {
+  DataRecord,
+  EndpointRecord,
+  RecordSink,
+  SourceRecord,
+  StreamRecord,
+  TieRecord,
+} from '../source/records.ts';
+import { Encrypted } from './encrypted.ts';
+import { Ends, type Lookup } from './ends.ts';
+import type { Endpoint, HttpExchange, HttpStep, StreamItem } from './frame.ts';
+import { type Hole, Merge, type Supplier } from './merge.ts';
+import { ProcessTable } from './processes.ts';
+import { HOLD_NS, ReleaseQueue } from './release.ts';
+import { Sockets } from './sockets.ts';
+import { addressKey, type End, objectOf, type StopUntil, type Stream, unknownEnd } from './stream.ts';
+
+/** A stream that nobody recognised and that does not look like JSON is given up after so many bytes in one line. */
+const UNKNOWN_LINE_MAX = 256 << 10;
+/** The same when nothing can be said of the line's beginning, because a part of it is lost. */
+const UNKNOWN_CUT_MAX = 4 << 20;
+/** Ended streams are put aside this long after their last bytes. */
+const FORGET_NS = 5e9;
+/** Streams put aside that can still go on: a FIFO has one writer after another, a pipe may be used late. */
+const ASIDE_KEPT = 8192;
+const SWEEP_NS = 1e9;
+/** A process that is known to be at the other end may take so long for bytes that were moved unseen. */
+const PATIENCE_NS = 60e9;
+
+export type { StopUntil };
+
+/** The kernel's ear: which streams are worth copying. */
+export interface Verdicts {
+  stop(stream: number, until: StopUntil): void;
+  resume(stream: number): void;
+}
+
+export interface TrackerOptions {
+  /** Bytes; a longer frame is reported with its size and its head only. */
+  readonly maxMessage: number;
+}
+
+export class Tracker implements RecordSink {
+  readonly processes = new ProcessTable();
+  /** What was seen of TLS, and whose clear text was not. */
+  readonly encrypted = new Encrypted();
+  readonly #streams = new Map<number, Stream>();
+  readonly #byObject = new Map<string, Stream>();
+  /** Ended, abandoned or never used; the oldest first. */
+  readonly #aside = new Map<number, Stream>();
+  readonly #queue = new ReleaseQueue();
+  readonly #ends: Ends;
+  readonly #verdicts: Verdicts;
+  readonly #options: TrackerOptions;
+  readonly #deliver: (item: StreamItem, stream: Stream) => void;
+  /** Streams whose merge has a hole open. */
+  readonly #holes = new Set<Stream>();
+  readonly #keptWriters = new Set<number>();
+  /** The TLS streams of each process. */
+  readonly #tlsOf = new Map<number, Set<Stream>>();
+  readonly #sockets: Sockets;
+  /** Whose bytes are being handled. */
+  #supplier: Supplier = { time: 0, pid: 0, fd: -1, fromReader: false, packetEnd: false };
+  #swept = 0;
+
+  constructor(
+    options: TrackerOptions,
+    lookup: Lookup,
+    verdicts: Verdicts,
+    deliver: (item: StreamItem, stream: Stream) => void,
+  ) {
+    this.#options = options;
+    this.#ends = new Ends(this.processes, lookup, (key) => this.#byObject.get(key));
+    this.#verdicts = verdicts;
+    this.#deliver = deliver;
+    this.#sockets = new Sockets(
+      {
+        lines: (stream, bytes, offset) => this.#lines(stream, bytes, offset),
+        frame: (stream, payload) => this.#frame(stream, payload),
+        step: (stream, ...step) => this.#step(stream, ...step),
+        unwanted: (stream) => this.#stop(stream, 'http1-head'),
+        foreign: (stream, speech, hello) => this.#foreign(stream, speech, hello),
+      },
+      options.maxMessage,
+    );
+  }
+
+  get(id: number): Stream | undefined {
+    return this.#streams.get(id);
+  }
+
+  /** These processes, and nobody else, hold these ends of connections. */
+  held(sockets: readonly HeldSocket[]): void {
+    this.#ends.held(sockets);
+  }
+
+  /** Who was at this end at `time`, as far as known by now. */
+  whoAt(id: number, end: 'writer' | 'reader', time: number): Endpoint | undefined {
+    const stream = this.#streams.get(id);
+    return stream && this.#ends.who(stream, end, time);
+  }
+
+  /** Number of streams in memory. */
+  get size(): number {
+    return this.#streams.size;
+  }
+
+  /** This stream's bytes are not wanted: what it held is dropped and the kernel stops copying. */
+  stop(id: number): void {
+    const stream = this.#streams.get(id);
+    if (stream) this.#stop(stream, 'always');
+  }
+
+  #stop(stream: Stream, until: StopUntil): void {
+    if (stream.stopped) return;
+    stream.stopped = until;
+    stream.merge.skip();
+    this.#verdicts.stop(stream.kernelId, until);
+  }
+
+  /** The rest of this exchange is not wanted; a later one on the same connection may be. */
+  skipExchange(id: number, exchange: HttpExchange): void {
+    this.#streams.get(id)?.socket?.shared.skip(exchange.id);
+  }
+
+  /** A socket speaks what we cannot read, or nothing of ours. */
+  #foreign(stream: Stream, speech: 'tls' | 'unknown', hello: Buffer): void {
+    for (const each of this.#sockets.both(stream)) this.#stop(each, 'always');
+    if (speech !== 'tls' || stream.carrier !== 'tcp') return;
+    stream.hello = { bytes: hello, counted: new Set() };
+    for (const { pid } of [stream.writer, stream.reader]) this.#encrypts(pid, stream);
+  }
+
+  /** This process is at an end of a stream: is it one more with TLS? It may have been presumed there before. */
+  #encrypts(pid: number | undefined, { hello }: Stream): void {
+    const process = pid === undefined ? undefined : this.processes.get(pid);
+    if (!process || !hello || hello.counted.has(process.pid)) return;
+    hello.counted.add(process.pid);
+    this.encrypted.connection(process, hello.bytes);
+  }
+
+  /** This stream is recognised; if it had been stopped, copying begins again. */
+  keep(id: number): void {
+    const stream = this.#streams.get(id);
+    if (!stream) return;
+    // Ciphertext stays what it is, whoever sends it.
+    if (stream.socket?.shared.isForeign) return;
+    stream.kept = true;
+    if (stream.stopped) this.#resumeCopying(stream);
+  }
+
+  #resumeCopying(stream: Stream): void {
+    stream.stopped = undefined;
+    this.#verdicts.resume(stream.kernelId);
+  }
+
+  /** Has TLS been seen on a TCP connection between these two? */
+  encrypts(one: number, other: number): boolean {
+    for (const { hello, writer, reader } of this.#streams.values()) {
+      if (!hello) continue;
+      const [from, to] = [writer.pid, reader.pid];
+      if ((from === one && to === other) || (from === other && to === one)) return true;
+    }
+    return false;
+  }
+
+  /** Everything this process writes is worth its bytes from now on. */
+  keepFrom(pid: number): void {
+    this.#keptWriters.add(pid);
+    for (const stream of this.#streams.values()) if (stream.writers.has(pid)) this.keep(stream.id);
+  }
+
+  record(record: SourceRecord): void {
+    switch (record.type) {
+      case 'data': {
+        const stream = this.#stream(record.stream, record.time);
+        if (record.resumed) stream.stopped = undefined;
+        // On its way before the kernel knew: to be seen as the kernel would have seen it.
+        else if (
+          stream.stopped === 'http1-head' &&
+          this.#beginsCall(stream, record) &&
+          beginsHttp1(record.bytes)
+        )
+          this.#resumeCopying(stream);
+        stream.recordTime = record.time;
+        if (stream.stopped) return;
+        stream.ended = false;
+        this.#seen(stream, record.fromReader, record.pid, record.fd, record.time);
+        this.#findCarrier(stream);
+        stream.lastTime = record.time;
+        stream.merge.data(record);
+        if (stream.merge.waiting) this.#holes.add(stream);
+        this.#giveUpUnknown(stream);
+        break;
+      }
+      case 'gap': {
+        const stream = this.#stream(record.stream, record.time);
+        if (stream.stopped) return;
+        stream.merge.gap(record);
+        if (stream.merge.waiting) this.#holes.add(stream);
+        break;
+      }
+      case 'stream':
+        this.#begin(record);
+        break;
+      case 'tie':
+        this.#tie(record);
+        break;
+      case 'endpoint':
+        this.#endpoint(record);
+        break;
+      case 'eof': {
+        const stream = this.#streams.get(record.stream);
+        if (stream) this.#end(stream, record.time);
+        break;
+      }
+      case 'fork':
+        this.processes.fork(record);
+        break;
+      case 'exec':
+        this.processes.exec(record);
+        this.#endTls(record.pid, record.time);
+        if (!record.exe.startsWith('/')) this.#ends.askProcess(record.pid);
+        break;
+      case 'exit':
+        this.processes.exit(record);
+        this.#endTls(record.pid, record.time);
+        this.#keptWriters.delete(record.pid);
+        break;
+    }
+  }
+
+  settled(time: number): boolean {
+    for (const stream of this.#holes) {
+      stream.merge.expire(time, {
+        reader: this.#patience(stream, stream.reader),
+        writer: this.#patience(stream, stream.writer),
+      });
+      if (!stream.merge.waiting) this.#holes.delete(stream);
+    }
+    this.#queue.pump(time);
+    if (time - this.#swept > SWEEP_NS) this.#sweep(time);
+    return this.#queue.length > 0 || this.#holes.size > 0;
+  }
+
+  /** The capture is over: nothing waits any longer, and what is incomplete is said to be. */
+  finish(time: number): void {
+    for (const stream of this.#streams.values()) {
+      if (stream.stopped) continue;
+      stream.merge.end(stream.lastTime || time);
+      // First the socket: what it has not decided about may be lines.
+      this.#endSocket(stream, stream.lastTime || time, 'stop');
+      stream.framer.end('stop', (line) => this.#line(stream, line, stream.lastTime || time, undefined));
+    }
+    this.#queue.pump(Number.POSITIVE_INFINITY);
+  }
+
+  /** The stream of this id; one whose announcement was lost is followed all the same. */
+  #stream(id: number, time: number): Stream {
+    return (
+      this.#streams.get(id) ??
+      this.#resume(id) ??
+      this.#begin({
+        type: 'stream',
+        time,
+        pid: 0,
+        stream: id,
+        carrier: 'pipe',
+        inode: 0,
+        peerInode: 0,
+        device: 0,
+        pair: 0,
+        joined: false,
+      })
+    );
+  }
+
+  /** A stream that had been put aside goes on. */
+  #resume(id: number): Stream | undefined {
+    const stream = this.#aside.get(id);
+    if (!stream) return undefined;
+    this.#aside.delete(id);
+    this.#streams.set(id, stream);
+    this.#byObject.set(objectOf(stream.record), stream);
+    return stream;
+  }
+
+  #begin(record: StreamRecord): Stream {
+    const object = objectOf(record);
+    const named = record.inode > 0 || record.addresses !== undefined;
+    const before = named && record.joined ? this.#byObject.get(object) : undefined;
+    if (before && !before.ended) {
+      // The kernel had forgotten an idle stream; to us it goes on.
+      before.merge.restart();
+      before.kernelId = record.stream;
+      this.#streams.set(record.stream, before);
+      if (before.stopped) this.#verdicts.stop(record.stream, before.stopped);
+      return before;
+    }
+    const merge = new Merge(
+      {
+        bytes: (bytes, offset, supplier) => this.#bytes(stream, bytes, offset, supplier),
+        lost: (hole) => this.#lost(stream, hole),
+      },
+      // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
+      record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls',
+    );
+    const pair = this.#streams.get(record.pair) ?? this.#aside.get(record.pair);
+    const socket = this.#sockets.link(record, pair);
+    const stream: Stream = {
+      id: record.stream,
+      kernelId: record.stream,
+      carrier: record.carrier,
+      source: record.addresses?.source,
+      destination: record.addresses?.destination,
+      tls: record.tls,
+      // The direction that is read is the pair of the one that is written.
+      seenAt: record.carrier !== 'tls' ? undefined : record.pair ? 'reader' : 'writer',
+      carriedBy: undefined,
+      joined: record.joined,
+      record,
+      merge,
+      socket,
+      callTime: -1,
+      recordTime: -1,
+      framer: new LineFramer({ maxSize: this.#options.maxMessage, joined: record.joined }),
+      writer: unknownEnd(),
+      reader: unknownEnd(),
+      writers: new Set(),
+      stderr: record.carrier === 'stderr',
+      hello: undefined,
+      untied: false,
+      stopped: undefined,
+      kept: false,
+      ended: false,
+      lastTime: record.time,
+      lastOut: record.time,
+      unframed: 0,
+      begun: false,
+      asked: false,
+      answered: false,
+    };
+    this.#streams.set(record.stream, stream);
+    this.#byObject.set(object, stream);
+    if (socket) this.#sockets.begin(stream, socket);
+    // The other direction has told of the connection already.
+    if (record.carrier === 'tcp') this.#ends.begun(record, pair !== undefined);
+    return stream;
+  }
+
+  /** Pieces of one call have the same time. */
+  #beginsCall(stream: Stream, { time }: DataRecord): boolean {
+    return time !== stream.recordTime;
+  }
+
+  /** Of TLS one end is all there is, and nobody tells of it when the memory it lay in is given up. */
+  #endTls(pid: number, time: number): void {
+    for (const stream of this.#tlsOf.get(pid) ?? []) this.#end(stream, time);
+    this.#tlsOf.delete(pid);
+  }
+
+  /** It has turned out which connection carries a TLS stream. */
+  #tie({ stream: id, addresses: { source, destination } }: TieRecord): void {
+    const stream = this.#streams.get(id);
+    if (!stream) return;
+    for (const each of this.#sockets.both(stream)) {
+      each.source = each === stream ? source : destination;
+      each.destination = each === stream ? destination : source;
+      this.#findCarrier(each);
+    }
+  }
+
+  /** Addresses are used again: which connection they stand for is to be known while it is there. */
+  #findCarrier(stream: Stream): void {
+    const { carrier, carriedBy, source, destination } = stream;
+    if (carrier !== 'tls' || carriedBy !== undefined || !source || !destination) return;
+    stream.carriedBy = this.#byObject.get(addressKey(source, destination))?.id;
+  }
+
+  #endpoint(record: EndpointRecord): void {
+    this.processes.named(record.pid, record.comm);
+    const stream = this.#streams.get(record.stream) ?? this.#resume(record.stream);
+    if (stream) this.#seen(stream, record.reader, record.pid, record.fd, record.time);
+  }
+
+  #seen(stream: Stream, reader: boolean, pid: number, fd: number, time: number): void {
+    const end = reader ? stream.reader : stream.writer;
+    if (end.pid === pid && !end.presumed) return;
+    end.pid = pid;
+    end.fd = fd;
+    end.since = time;
+    end.presumed = false;
+    if (!this.processes.get(pid)) this.#ends.askProcess(pid);
+    if (stream.carrier === 'tls') {
+      if (this.#isFirstSeen(stream)) this.encrypted.read(pid);
+      const streams = this.#tlsOf.get(pid);
+      if (streams) streams.add(stream);
+      else this.#tlsOf.set(pid, new Set([stream]));
+    }
+    this.#encrypts(pid, stream);
+    if (reader) return;
+    if (stream.writers.size === 0 && fd === 2) stream.stderr = true;
+    if (fd === 1) stream.stderr = stream.carrier === 'stderr';
+    if (stream.stderr) stream.framer.acceptText();
+    stream.writers.add(pid);
+    if (this.#keptWriters.has(pid)) this.keep(stream.id);
+  }
+
+  /** Has nobody been seen at the opposite direction of its socket? */
+  #isFirstSeen(stream: Stream): boolean {
+    return this.#sockets
+      .both(stream)
+      .every((each) => each === stream || (each.writer.pid === undefined && each.reader.pid === undefined));
+  }
+
+  #bytes(stream: Stream, bytes: Buffer, offset: number, by: Supplier): void {
+    const { socket } = stream;
+    this.#supplier = by;
+    if (!socket || socket.shared.speaksLines) {
+      this.#lines(stream, bytes, offset);
+      return;
+    }
+    const boundary = by.time !== stream.callTime;
+    stream.callTime = by.time;
+    socket.shared.push(socket.direction, bytes, offset, boundary);
+  }
+
+  #lines(stream: Stream, bytes: Buffer, offset: number): void {
+    const { time, pid, fromReader, packetEnd } = this.#supplier;
+    const writer = fromReader ? undefined : pid;
+    stream.unframed += bytes.length;
+    stream.framer.push(bytes, offset, packetEnd, (line) => this.#line(stream, line, time, writer));
+    if (stream.record.joined) this.#tellSkipped(stream, time);
+  }
+
+  /** HTTP carried a frame. */
+  #frame(stream: Stream, { offset, size, content, http }: Payload): void {
+    const { time } = this.#supplier;
+    const ready = this.#ends.whenKnown(stream, content, time, http);
+    const { reader } = stream;
+    this.#enqueue(stream, time, size, ready, (at) => ({
+      kind: 'frame',
+      time: at,
+      stream,
+      offset,
+      size,
+      from: this.#ends.who(stream, 'writer', time),
+      to: this.#ends.whoWas(reader, time) ?? this.#ends.who(stream, 'reader', time),
+      content,
+      http,
+    }));
+  }
+
+  #step(stream: Stream, offset: number, exchange: HttpExchange, step: HttpStep['step']): void {
+    const { time } = this.#supplier;
+    this.#enqueue(stream, time, 0, always, (at) => ({
+      kind: 'http',
+      time: at,
+      stream,
+      offset,
+      exchange,
+      side: stream === exchange.requests ? 'request' : 'response',
+      step,
+      from: this.#ends.who(stream, 'writer', time),
+      to: this.#ends.who(stream, 'reader', time),
+    }));
+  }
+
+  #endSocket(stream: Stream, time: number, how: 'closed' | 'stop'): void {
+    this.#supplier = { ...this.#supplier, time };
+    stream.socket?.shared.end(stream.socket.direction, how);
+  }
+
+  /** Where the capture began in the middle of a message, the rest of it is of no use, but not passed over in silence. */
+  #tellSkipped(stream: Stream, time: number): void {
+    const bytes = stream.framer.takeSkipped();
+    if (!bytes || stream.stderr || stream.begun) return;
+    stream.begun = true;
+    this.#enqueue(stream, time, 0, always, (at) => ({
+      kind: 'gap',
+      time: at,
+      stream,
+      offset: 0,
+      bytes,
+      frames: 1,
+      cause: 'joined',
+      from: this.#ends.who(stream, 'writer', time),
+      to: this.#ends.who(stream, 'reader', time),
+    }));
+  }
+
+  #lost(stream: Stream, hole: Hole): void {
+    const { socket } = stream;
+    if (socket && !socket.shared.speaksLines) {
+      this.#supplier = { ...this.#supplier, time: hole.time };
+      socket.shared.gap(socket.direction, hole.offset, hole.bytes);
+      // What was left out because nobody wanted it is no loss.
+      if (hole.cause !== 'stopped') this.#tellGap(stream, hole, undefined);
+      return;
+    }
+    // The frame that an earlier hole has cut is counted there.
+    const counted = stream.framer.discarding ? 1 : 0;
+    // Where packets end frames, newlines say nothing.
+    const byLines = stream.carrier !== 'unix-seqpacket';
+    const endsLine = byLines ? hole.endsLine : undefined;
+    stream.framer.gap(hole.offset, hole.bytes, endsLine, (line) =>
+      this.#line(stream, line, hole.time, undefined),
+    );
+    if (!hole.bytes) return;
+    stream.unframed += hole.bytes;
+    const known = endsLine !== undefined && hole.lines !== undefined;
+    this.#tellGap(stream, hole, known ? Math.max(0, hole.lines + (endsLine ? 0 : 1) - counted) : undefined);
+  }
+
+  #tellGap(stream: Stream, hole: Hole, frames: number | undefined): void {
+    this.#enqueue(stream, hole.time, 0, always, (time) => ({
+      kind: 'gap',
+      time,
+      stream,
+      offset: hole.offset,
+      bytes: hole.bytes,
+      frames,
+      cause: hole.cause,
+      from: this.#ends.who(stream, 'writer', hole.time),
+      to: this.#ends.who(stream, 'reader', hole.time),
+    }));
+  }
+
+  #line(stream: Stream, line: Line, time: number, writer: number | undefined): void {
+    const from = writer === undefined ? undefined : this.processes.get(writer);
+    if (line.content.type !== 'incomplete') stream.unframed = 0;
+    stream.begun = true;
+    const ready = this.#ends.whenKnown(stream, line.content, time);
+    const { reader } = stream;
+    this.#enqueue(stream, time, line.size, ready, (at) => ({
+      kind: 'frame',
+      time: at,
+      stream,
+      offset: line.offset,
+      size: line.size,
+      from: from ?? this.#ends.who(stream, 'writer', time),
+      to: this.#ends.whoWas(reader, time) ?? this.#ends.who(stream, 'reader', time),
+      content: line.content,
+    }));
+  }
+
+  #end(stream: Stream, time: number): void {
+    if (stream.ended) return;
+    stream.ended = true;
+    stream.merge.end(time);
+    this.#endSocket(stream, time, 'closed');
+    if (!stream.stopped) stream.framer.end('end', (line) => this.#line(stream, line, time, undefined));
+    this.#enqueue(stream, time, 0, always, (at) => ({ kind: 'end', time: at, stream }));
+  }
+
+  /** `item` is made when the frame goes: who reads it may only be known by then. */
+  #enqueue(
+    stream: Stream,
+    time: number,
+    size: number,
+    ready: (now: number) => boolean,
+    item: (at: number) => StreamItem,
+  ): void {
+    // Order within a stream is exact, whichever processor stamped its record first.
+    stream.lastOut = Math.max(stream.lastOut, time);
+    this.#queue.push({ time: stream.lastOut, size, ready, go: (at) => this.#deliver(item(at), stream) });
+  }
+
+  /** How long this end's calls may take to bring what the other end moved unseen, nanoseconds. */
+  #patience(stream: Stream, { pid, presumed }: End): number {
+    if (stream.ended || stream.record.joined || presumed) return 0;
+    if (pid === undefined) return HOLD_NS;
+    return this.processes.hasEnded(pid) ? 0 : PATIENCE_NS;
+  }
+
+  #giveUpUnknown(stream: Stream): void {
+    if (stream.kept || stream.unframed < UNKNOWN_LINE_MAX) return;
+    if (stream.socket && !stream.socket.shared.speaksLines) return;
+    const cut = stream.framer.discarding && stream.unframed >= UNKNOWN_CUT_MAX;
+    if (cut || !stream.framer.startsLikeJson) this.stop(stream.id);
+  }
+
+  #sweep(time: number): void {
+    this.#swept = time;
+    for (const [id, stream] of this.#streams) {
+      if (time - stream.lastTime < FORGET_NS) continue;
+      const used =
+        stream.writer.pid !== undefined ||
+        stream.reader.pid !== undefined ||
+        stream.merge.position > 0 ||
+        stream.merge.waiting;
+      if (used && !stream.ended && !this.#abandoned(stream)) continue;
+      if (used) this.#end(stream, time);
+      this.#streams.delete(id);
+      if (stream.carrier === 'tls')
+        this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
+      if (this.#byObject.get(objectOf(stream.record)) === stream)
+        this.#byObject.delete(objectOf(stream.record));
+      this.#aside.set(id, stream);
+    }
+    for (const id of this.#aside.keys()) {
+      if (this.#aside.size <= ASIDE_KEPT) break;
+      this.#aside.delete(id);
+    }
+  }
+
+  /** Are those gone who could go on with it? Of a recognised stream, both: one may wait for the other to be started again. */
+  #abandoned({ carrier, writer, writers, reader, kept }: Stream): boolean {
+    const noWriter = writer.pid !== undefined && [...writers].every((pid) => this.#gone(pid));
+    const noReader = reader.pid !== undefined && this.#gone(reader.pid);
+    // Of TLS one end is all there is.
+    return kept && carrier !== 'tls'
+      ? noWriter && (noReader || reader.pid === undefined)
+      : noWriter || noReader;
+  }
+
+  #gone(pid: number): boolean {
+    return this.processes.hasEnded(pid) || !this.processes.get(pid);
+  }
+}
+
+const always = () => true;
+
+const HTTP1_HEAD = /^(?:HTTP\/1|(?!HTTP)[A-Z]{3,7} )/;
+
+/** Does the kernel take this for the head of a message? (`begins_http1` in bpf/streams.h.) */
+function beginsHttp1(bytes: Buffer): boolean {
+  return HTTP1_HEAD.test(bytes.toString('latin1', 0, 8));
+}
