@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * The framing of MCP's stdio transport: one message per line (specification 2025-06-18, "Transports", stdio).
+ * Bytes in, lines out; no clock and no I/O. The bytes are hostile: time is linear in their number and memory
+ * limited by the largest frame allowed.
+ */
+import { isAscii, isUtf8 } from 'node:buffer';
+import { StringDecoder } from 'node:string_decoder';
+import type { FrameContent } from '../streams/frame.ts';
+import { LARGE_TEXT, WireText } from './wire-text.ts';
+
+/** What a line holds: the same as a frame. */
+export type LineContent = FrameContent;
+
+/** One line of a stream. */
+export interface Line {
+  /** Position in the stream of the first byte. */
+  readonly offset: number;
+  /** Bytes without the line end (`\n` or `\r\n`), also of what was not kept. */
+  readonly size: number;
+  readonly content: LineContent;
+}
+
+/** Takes each line as soon as it is known. Must not throw and must not call the framer. */
+export type EmitLine = (line: Line) => void;
+
+export interface LineFramerOptions {
+  /** Bytes of the largest line kept whole, without its line end; at least 1, at most 2^29 - 25 (V8's longest string). */
+  readonly maxSize: number;
+  /** The capture began in the middle of the stream: the first line may be the tail of a message. */
+  readonly joined: boolean;
+}
+
+const NEWLINE = 0x0a;
+const RETURN = 0x0d;
+
+/** Bytes shown of a frame that is not kept whole. */
+const HEAD = 4096;
+
+/** The head as text: invalid bytes replaced, a character that the end cuts left out. */
+function headOf(bytes: Buffer): string {
+  return new StringDecoder('utf8').write(bytes.subarray(0, HEAD));
+}
+
+/** Exactly what the bytes say, copied. */
+function contentOf(bytes: Buffer): LineContent {
+  if (isAscii(bytes)) return { type: 'text', text: bytes.toString('latin1') };
+  if (isUtf8(bytes)) return { type: 'text', text: bytes.toString('utf8') };
+  return { type: 'binary', bytes: Buffer.from(bytes) };
+}
+
+function isJson(content: LineContent): boolean {
+  if (content.type !== 'text') return false;
+  try {
+    JSON.parse(content.text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Buffers to use again, because making one costs more than filling it: one of each power of two up to 1 MiB,
+ * so at most 2 MiB for all framers together. None is longer than eight times what is asked for, so that a
+ * few held bytes cannot pin a large buffer.
+ */
+const SMALLEST = 8;
+const LARGEST = 20;
+const spares: (Buffer | undefined)[] = [];
+
+function takeBuffer(length: number): Buffer {
+  const wanted = Math.max(SMALLEST, 32 - Math.clz32(length - 1));
+  for (let power = wanted; power <= wanted + 2; power++) {
+    const spare = spares[power];
+    if (spare === undefined) continue;
+    spares[power] = undefined;
+    return spare;
+  }
+  return Buffer.allocUnsafeSlow(2 ** wanted);
+}
+
+function giveBuffer(buffer: Buffer): void {
+  const power = 31 - Math.clz32(buffer.length);
+  if (power <= LARGEST) spares[power] = buffer;
+}
+
+/**
+ * Tells in linear time, over bytes that come in pieces, whether they can be one whole JSON array or object.
+ * Parsing after each piece would be quadratic.
+ */
+class Nesting {
+  #at = 0;
+  #depth = 0;
+  #inString = false;
+  #state: 'open' | 'closed' | 'broken' = 'open';
+
+  /** Looks at the bytes since the last call. `closed` still has to be parsed; `broken` is final. */
+  scan(bytes: Buffer, length: number): 'open' | 'closed' | 'broken' {
+    let at = this.#at;
+    for (; at < length && this.#state !== 'broken'; at++) {
+      const byte = bytes[at];
+      if (this.#inString) {
+        if (byte === 0x5c) at++;
+        else if (byte === 0x22) this.#inString = false;
+        continue;
+      }
+      if (byte === 0x20 || byte === 0x09 || byte === RETURN) continue;
+      if (this.#state === 'closed') this.#state = 'broken';
+      else if (byte === 0x7b || byte === 0x5b) this.#depth++;
+      else if (this.#depth === 0) this.#state = 'broken';
+      else if (byte === 0x22) this.#inString = true;
+      else if ((byte === 0x7d || byte === 0x5d) && --this.#depth === 0) this.#state = 'closed';
+    }
+    this.#at = at;
+    return this.#state;
+  }
+
+  /** The closed value was no JSON after all. */
+  reject(): void {
+    this.#state = 'broken';
+  }
+}
+
+/**
+ * Cuts one direction of a stream into lines. Empty lines are skipped. Where bytes are missing or the start is
+ * not known, it waits for a place where a frame surely begins rather than guess.
+ */
+export class LineFramer {
+  readonly #maxSize: number;
+  /**
+   * What the next byte to come belongs to: a frame known from its first byte, one that may have begun earlier
+   * and so counts only if it is JSON, or one to discard because a part of it is missing.
+   */
+  #state: 'sure' | 'unsure' | 'discard';
+  #skipped = 0;
+  /** The frame begun: its place, the bytes received and how many of these are in the buffer. */
+  #offset = 0;
+  #size = 0;
+  #kept = 0;
+  #endsInReturn = false;
+  #buffer: Buffer | undefined;
+  #nesting: Nesting | undefined;
+
+  /** @throws RangeError if `maxSize` is out of range. */
+  constructor(options: LineFramerOptions) {
+    const { maxSize } = options;
+    if (!(Number.isInteger(maxSize) && maxSize >= 1 && maxSize <= 2 ** 29 - 25)) {
+      throw new RangeError(`maxSize ${maxSize} is not between 1 and ${2 ** 29 - 25}`);
+    }
+    this.#maxSize = maxSize;
+    this.#state = options.joined ? 'unsure' : 'sure';
+  }
+
+  /**
+   * Takes the next bytes.
+   * @param bytes Read during the call only: may be a view of memory that is used again.
+   * @param offset Position in the stream of `bytes[0]`: where the last `push` or `gap` ended.
+   * @param packetEnd The carrier keeps message boundaries (SOCK_SEQPACKET) and one is at the end of `bytes`:
+   *   what is left there without a newline is a frame if it is a complete JSON object or array. A bare number or
+   *   string is none, as it may be a piece of a longer one.
+   */
+  push(bytes: Buffer, offset: number, packetEnd: boolean, emit: EmitLine): void {
+    const length = bytes.length;
+    let ascii: boolean | undefined;
+    let from = 0;
+    while (from < length) {
+      const newline = bytes.indexOf(NEWLINE, from);
+      const end = newline < 0 ? length : newline;
+      if (this.#state === 'discard') {
+        this.#skipped += end - from;
+        if (newline >= 0) {
+          this.#skipped++;
+          this.#state = 'sure';
+        }
+      } else if (newline < 0) {
+        this.#keep(bytes, from, end, offset + from);
+      } else if (this.#size > 0 || this.#state === 'unsure') {
+        if (end > from) this.#keep(bytes, from, end, offset + from);
+        this.#complete(emit);
+      } else {
+        const stop = end > from && bytes[end - 1] === RETURN ? end - 1 : end;
+        const size = stop - from;
+        if (size > 0) {
+          // One look at all bytes saves a view for each line.
+          ascii ??= isAscii(bytes);
+          let content: LineContent;
+          if (size > this.#maxSize) content = { type: 'oversize', head: headOf(bytes.subarray(from, stop)) };
+          else if (ascii) content = { type: 'text', text: bytes.toString('latin1', from, stop) };
+          else content = contentOf(bytes.subarray(from, stop));
+          emit({ offset: offset + from, size, content });
+        }
+      }
+      from = end + 1;
+    }
+    if (packetEnd) this.#endPacket(emit);
+  }
+
+  /**
+   * Bytes are missing. The frame begun is emitted as incomplete, and what follows is discarded up to the next
+   * newline and counted as skipped. On a carrier that keeps message boundaries the end of a packet also ends
+   * that, but then the next frame has to be JSON.
+   * @param _offset Position in the stream of the first missing byte.
+   * @param lost Number of missing bytes. With 0 nothing is missing and nothing happens.
+   * @param endsLine Is the last missing byte a newline, so that what follows begins a frame? `undefined` when
+   *   that is not known: then the next line is a frame if it is JSON, which the tail of a message never is.
+   */
+  gap(_offset: number, lost: number, endsLine: boolean | undefined, emit: EmitLine): void {
+    if (lost === 0) return;
+    this.#abandon('gap', emit);
+    this.#state = endsLine === undefined ? 'unsure' : endsLine ? 'sure' : 'discard';
+  }
+
+  /**
+   * No more bytes. The frame begun is emitted as text if it is complete JSON, which a last line without a
+   * newline may be, else as incomplete.
+   * @param reason Whether the stream ended or the capture.
+   */
+  end(reason: 'end' | 'stop', emit: EmitLine): void {
+    if (!this.#emitJson(emit)) this.#abandon(reason, emit);
+  }
+
+  /** The lines turn out to be free text: where the start is not known, the first one need not be JSON to count. */
+  acceptText(): void {
+    if (this.#state === 'unsure') this.#state = 'sure';
+  }
+
+  /** Is the frame that a gap has cut still not over? */
+  get discarding(): boolean {
+    return this.#state === 'discard';
+  }
+
+  /** Bytes held of a frame that is not complete. The memory for them is at most eight times as much, or 1 KiB. */
+  get held(): number {
+    return this.#kept;
+  }
+
+  /** Does the frame begun look like the beginning of a JSON object or array? True when none is begun. */
+  get startsLikeJson(): boolean {
+    const first = this.#buffer?.[0];
+    return first === undefined || this.#size === 0 || first === 0x7b || first === 0x5b;
+  }
+
+  /**
+   * Bytes received that could not be told to be a frame, line ends included, since the last call: after a gap,
+   * or at the beginning of a stream joined late. 0 if none.
+   */
+  takeSkipped(): number {
+    const skipped = this.#skipped;
+    this.#skipped = 0;
+    return skipped;
+  }
+
+  /** Adds to the frame begun. Past the largest size only the head stays. */
+  #keep(bytes: Buffer, from: number, to: number, offset: number): void {
+    if (this.#size === 0) this.#offset = offset;
+    this.#size += to - from;
+    this.#endsInReturn = bytes[to - 1] === RETURN;
+    // One byte more than the largest size, as the last may be half of a line end; one byte more than the head,
+    // as that shows whether the head cuts a character.
+    const kept = this.#kept;
+    const wanted = this.#size <= this.#maxSize + 1 ? this.#size : Math.min(this.#size, HEAD + 1);
+    if (wanted > kept) bytes.copy(this.#room(wanted), kept, from, from + wanted - kept);
+    else if (wanted < kept) this.#moveTo(takeBuffer(wanted), wanted);
+    this.#kept = wanted;
+  }
+
+  /** The buffer, with room for as many bytes. Lengths are powers of two, so that a frame is moved O(log n) times. */
+  #room(length: number): Buffer {
+    const buffer = this.#buffer;
+    return buffer !== undefined && buffer.length >= length
+      ? buffer
+      : this.#moveTo(takeBuffer(length), this.#kept);
+  }
+
+  #moveTo(buffer: Buffer, length: number): Buffer {
+    const old = this.#buffer;
+    this.#buffer = buffer;
+    if (old !== undefined) {
+      old.copy(buffer, 0, 0, length);
+      giveBuffer(old);
+    }
+    return buffer;
+  }
+
+  /** A newline came. */
+  #complete(emit: EmitLine): void {
+    const buffer = this.#buffer;
+    const size = this.#endsInReturn ? this.#size - 1 : this.#size;
+    if (buffer !== undefined && size > 0) {
+      let content: LineContent;
+      if (size > this.#maxSize)
+        content = { type: 'oversize', head: headOf(buffer.subarray(0, Math.min(size, this.#kept))) };
+      else if (size >= LARGE_TEXT && isUtf8(buffer.subarray(0, size))) {
+        // The frame keeps the buffer: a string of this size costs more than all the rest.
+        content = new WireText(buffer.subarray(0, size));
+        this.#buffer = undefined;
+      } else content = contentOf(buffer.subarray(0, size));
+      if (this.#state === 'unsure' && !isJson(content)) this.#skipped += this.#size + 1;
+      else emit({ offset: this.#offset, size, content });
+    }
+    this.#state = 'sure';
+    this.#reset();
+  }
+
+  #endPacket(emit: EmitLine): void {
+    if (this.#state === 'discard') this.#state = 'unsure';
+    const buffer = this.#buffer;
+    if (buffer === undefined) return;
+    if (this.#size === this.#kept) {
+      this.#nesting ??= new Nesting();
+      const shape = this.#nesting.scan(buffer, this.#kept);
+      if (shape === 'open') return;
+      if (shape === 'closed') {
+        if (this.#emitJson(emit)) return;
+        this.#nesting.reject();
+      }
+    }
+    // The tail of a message begun before: the next packet may begin a frame.
+    if (this.#state === 'unsure') this.#abandon('gap', emit);
+  }
+
+  /** Emits the frame begun if it is complete JSON and not too large; half a line end may follow it. */
+  #emitJson(emit: EmitLine): boolean {
+    const size = this.#endsInReturn ? this.#size - 1 : this.#size;
+    if (this.#buffer === undefined || size > this.#maxSize) return false;
+    const content = contentOf(this.#buffer.subarray(0, size));
+    if (!isJson(content)) return false;
+    emit({ offset: this.#offset, size, content });
+    this.#state = 'sure';
+    this.#reset();
+    return true;
+  }
+
+  /** Gives up the frame begun. */
+  #abandon(reason: 'end' | 'gap' | 'stop', emit: EmitLine): void {
+    const buffer = this.#buffer;
+    const onlyReturn = this.#size === 1 && this.#endsInReturn;
+    if (this.#state === 'unsure') this.#skipped += this.#size;
+    else if (buffer !== undefined && !onlyReturn) {
+      const head = headOf(buffer.subarray(0, this.#kept));
+      emit({ offset: this.#offset, size: this.#size, content: { type: 'incomplete', head, reason } });
+    }
+    this.#reset();
+  }
+
+  #reset(): void {
+    if (this.#buffer !== undefined) giveBuffer(this.#buffer);
+    this.#buffer = undefined;
+    this.#nesting = undefined;
+    this.#endsInReturn = false;
+    this.#size = 0;
+    this.#kept = 0;
+  }
+}
