@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { StreamItem } from '../streams/frame.ts';
+import { ALL_PARKED_BYTES, PARKED_BYTES, Parked } from './parked.ts';
+
+function frame(stream: number, time: number, size = 10): StreamItem {
+  const content = { type: 'text' as const, text: 'x' };
+  const place = {
+    stream: { id: stream, carrier: 'pipe' as const },
+    offset: 0,
+    from: undefined,
+    to: undefined,
+  };
+  return { kind: 'frame', time, size, content, ...place };
+}
+
+describe('what is parked', () => {
+  test('is given back once, in time order over all its streams', () => {
+    const parked = new Parked();
+    for (const item of [frame(1, 10), frame(1, 30), frame(2, 20), frame(3, 5)]) assert.ok(parked.add(item));
+    assert.deepEqual(
+      parked.take([1, 2]).map(({ time }) => time),
+      [10, 20, 30],
+    );
+    assert.deepEqual(parked.take([1, 2]), []);
+    assert.deepEqual(parked.streams(), [3]);
+  });
+
+  test('keeps the order of its stream where times are equal', () => {
+    const parked = new Parked();
+    const items = [frame(1, 10, 1), frame(1, 10, 2), frame(1, 10, 3)];
+    for (const item of items) parked.add(item);
+    assert.deepEqual(parked.take([1]), items);
+  });
+
+  test('is known by its stream until it is dropped', () => {
+    const parked = new Parked();
+    parked.add(frame(1, 1));
+    assert.ok(parked.has(1));
+    parked.drop(1);
+    assert.ok(!parked.has(1));
+    assert.deepEqual(parked.take([1]), []);
+  });
+
+  test('may have so many bytes and no more, each stream for itself', () => {
+    const parked = new Parked();
+    assert.ok(parked.add(frame(1, 1, PARKED_BYTES)));
+    assert.ok(parked.add(frame(2, 1, PARKED_BYTES)));
+    assert.ok(!parked.add(frame(1, 2, 1)));
+  });
+
+  test('may have so many items and no more, however small', () => {
+    const parked = new Parked();
+    let room = 0;
+    while (parked.add(frame(1, room, 0))) room++;
+    assert.equal(room, 2048);
+  });
+
+  test('has its whole allowance again after it was given back', () => {
+    const parked = new Parked();
+    parked.add(frame(1, 1, PARKED_BYTES));
+    parked.take([1]);
+    assert.ok(parked.add(frame(1, 2, PARKED_BYTES)));
+  });
+
+  test('is a gap of as much when it had to be forgone', () => {
+    const parked = new Parked();
+    for (const time of [5, 6, 7]) parked.add(frame(1, time, 100));
+    parked.forgo(1);
+    parked.add(frame(1, 8));
+    const [gap, after] = parked.take([1]);
+    assert.ok(gap?.kind === 'gap');
+    assert.deepEqual([gap.time, gap.bytes, gap.frames, gap.cause], [7, 300, 3, 'stopped']);
+    assert.equal(after?.time, 8);
+  });
+
+  test('takes so much room in all and no more: the stream parked first is forgone first', () => {
+    const parked = new Parked();
+    const streams = ALL_PARKED_BYTES / PARKED_BYTES + 2;
+    for (let stream = 1; stream <= streams; stream++)
+      assert.ok(parked.add(frame(stream, stream, PARKED_BYTES)));
+    const kinds = Array.from({ length: streams }, (_, index) => parked.take([index + 1])[0]?.kind);
+    const forgone = kinds.filter((kind) => kind === 'gap').length;
+    assert.ok(forgone >= 2 && forgone <= 4, `${forgone} forgone`);
+    assert.ok(kinds.slice(0, forgone).every((kind) => kind === 'gap'));
+  });
+
+  test('takes no more room for any number of streams', () => {
+    const parked = new Parked();
+    for (let stream = 1; stream <= 200_000; stream++) parked.add(frame(stream, stream));
+    assert.ok(parked.streams().length <= ALL_PARKED_BYTES / 512);
+  });
+});

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Frames kept while nobody knows yet whether their stream is worth showing. */
+import type { Gap, StreamItem } from '../streams/frame.ts';
+
+/** A stream that has not shown itself to be MCP within so many bytes is given up. */
+export const PARKED_BYTES = 256 << 10;
+const PARKED_ITEMS = 2048;
+/** Bytes of all streams, or conversations, together; those parked first go first. */
+export const ALL_PARKED_BYTES = 16 << 20;
+/** What an item takes beside its payload, about. */
+const OVERHEAD = 512;
+
+interface OfStream {
+  items: StreamItem[];
+  bytes: number;
+}
+
+export class Parked {
+  /** Oldest first. */
+  readonly #byStream = new Map<number, OfStream>();
+  #room = 0;
+
+  /** @returns whether the stream is still within its allowance. */
+  add(item: StreamItem): boolean {
+    let parked = this.#byStream.get(item.stream.id);
+    if (!parked) {
+      parked = { items: [], bytes: 0 };
+      this.#byStream.set(item.stream.id, parked);
+    }
+    parked.items.push(item);
+    if (item.kind === 'frame') parked.bytes += item.size;
+    this.#room += roomOf(item);
+    for (const oldest of this.#byStream.keys()) {
+      if (this.#room <= ALL_PARKED_BYTES) break;
+      const { items } = this.#byStream.get(oldest) ?? { items: [] };
+      if (items.length === 1 && items[0]?.kind === 'gap') this.drop(oldest);
+      else this.forgo(oldest);
+    }
+    return parked.bytes <= PARKED_BYTES && parked.items.length <= PARKED_ITEMS;
+  }
+
+  /** Streams with something parked. */
+  streams(): number[] {
+    return [...this.#byStream.keys()];
+  }
+
+  has(stream: number): boolean {
+    return this.#byStream.has(stream);
+  }
+
+  /** All items of these streams, in time order; they are parked no longer. */
+  take(streams: Iterable<number>): StreamItem[] {
+    const items: StreamItem[] = [];
+    for (const stream of streams) {
+      items.push(...(this.#byStream.get(stream)?.items ?? []));
+      this.drop(stream);
+    }
+    return items.sort((a, b) => a.time - b.time);
+  }
+
+  drop(stream: number): void {
+    const parked = this.#byStream.get(stream);
+    if (!parked) return;
+    this.#byStream.delete(stream);
+    for (const item of parked.items) this.#room -= roomOf(item);
+  }
+
+  /** Keeps of a stream only how much there was: should it show itself later, that is a gap. */
+  forgo(stream: number): void {
+    const parked = this.#byStream.get(stream);
+    if (!parked) return;
+    this.drop(stream);
+    const gap = gapInsteadOf(parked.items);
+    if (!gap) return;
+    this.#byStream.set(stream, { items: [gap], bytes: 0 });
+    this.#room += roomOf(gap);
+  }
+}
+
+function roomOf(item: StreamItem): number {
+  return OVERHEAD + (item.kind === 'frame' ? item.size : 0);
+}
+
+/** What is not kept was not wanted at the time, as what the kernel has not copied. */
+function gapInsteadOf(items: readonly StreamItem[]): Gap | undefined {
+  let gap: Gap | undefined;
+  for (const item of items) {
+    if (item.kind !== 'frame' && item.kind !== 'gap') continue;
+    const [bytes, frames] = item.kind === 'frame' ? [item.size, 1] : [item.bytes, item.frames];
+    const { time, stream, offset, from, to } = item;
+    gap ??= { kind: 'gap', time, stream, offset, bytes: 0, frames: 0, cause: 'stopped', from, to };
+    const all = gap.frames === undefined || frames === undefined ? undefined : gap.frames + frames;
+    gap = { ...gap, time, bytes: gap.bytes + bytes, frames: all };
+  }
+  return gap;
+}
