@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import type { Bus } from '../bus.ts';
+import type { Losses } from '../mcp/events.ts';
+import type { LossCount } from '../sensor/messages.ts';
+import { CAUSES } from '../source/decode.ts';
+import type { LossCause } from '../streams/frame.ts';
+
+/** Losses that have no place in a stream: only the kernel's own count tells of them. */
+const WITHOUT_PLACE = new Set<LossCause>(['map-full']);
+
+/** Drops by cause: those located in MCP streams, and those that could belong to any. */
+export class LossCounter {
+  readonly #byCause = new Map<LossCause, { bytes: number; records: number; frames: number }>();
+
+  constructor(bus: Bus) {
+    bus.on('gap', ({ cause, bytes, frames }) => this.#add(cause, bytes, 1, frames ?? 0));
+  }
+
+  total(counted: readonly LossCount[]): Losses {
+    for (const { cause, bytes, records, lines } of counted) {
+      const name = CAUSES[cause];
+      if (name && WITHOUT_PLACE.has(name)) this.#add(name, bytes, records, lines);
+    }
+    return Object.fromEntries(this.#byCause);
+  }
+
+  #add(cause: LossCause, bytes: number, records: number, frames: number): void {
+    const sum = this.#byCause.get(cause) ?? { bytes: 0, records: 0, frames: 0 };
+    this.#byCause.set(cause, {
+      bytes: sum.bytes + bytes,
+      records: sum.records + records,
+      frames: sum.frames + frames,
+    });
+  }
+}
