@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Ctrl+C, SIGTERM, and the sudden end of one of the three processes. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import {
+  childrenOf,
+  finish,
+  MESSAGE,
+  type Running,
+  runs,
+  start,
+  talker,
+  until,
+  watching,
+} from '../support/command.ts';
+import { cannotCapture, MCPSPY, scratch } from '../support/mcpspy.ts';
+
+const directory = scratch();
+const kernel = { skip: cannotCapture };
+const file = join(directory, 'out');
+const kinds = () =>
+  readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line).kind);
+
+const TALK = `printf '%s\\n' '${MESSAGE}' | cat >/dev/null`;
+
+/** `mcpspy run` of a script that says "ready" when the signals may come; with the pids of sensor and CMD. */
+async function running(
+  script: string,
+  options: object = {},
+): Promise<Running & { sensor: number; command: number }> {
+  const spy = start([MCPSPY, 'run', '-o', file, '--', '/bin/sh', '-c', script], options);
+  await until(() => spy.stdout().includes('ready'), 'the command');
+  const [sensor = 0] = childrenOf(spy.pid);
+  const [command = 0] = childrenOf(sensor);
+  return { ...spy, sensor, command };
+}
+
+/** Writes one message as late as it can, then ends with 9. */
+const LAST_WORDS = (signal: string) =>
+  `last() { ${TALK}; exit 9; }; trap last ${signal}; echo ready; while :; do sleep 0.05; done`;
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  test(`run hands ${signal} to CMD, writes its last words, and ends with its status`, kernel, async () => {
+    const spy = await running(LAST_WORDS(signal.slice(3)));
+    spy.child.kill(signal);
+    const result = await spy.ended;
+    assert.equal(result.code, 9, result.stderr);
+    assert.match(result.stderr, /nothing was lost/);
+    assert.deepEqual(kinds(), ['capture', 'message', 'summary']);
+    assert.equal(runs(spy.sensor), false);
+  });
+}
+
+test("a terminal's Ctrl+C reaches CMD once, even when its input is not the terminal", kernel, async () => {
+  const script = `trap 'echo interrupted' INT; echo ready; n=0; while [ $n -lt 20 ]; do sleep 0.05; n=$((n + 1)); done`;
+  const command = `exec "${MCPSPY}" run -q -- sh -c "${script.replace(/\$/g, '\\$')}" </dev/null`;
+  const terminal = start(['python3', 'test/peers/terminal.py', 'sh', '-c', command]);
+  const result = await terminal.ended;
+  const all = JSON.stringify(result);
+  assert.equal(result.stdout.match(/interrupted/g)?.length, 1, all);
+  assert.equal(result.code, 0, all);
+});
+
+test('a CMD that ignores Ctrl+C is left alone after two seconds', kernel, async () => {
+  const spy = await running(`trap '' INT; ${TALK}; echo ready; exec sleep 30`);
+  const since = performance.now();
+  spy.child.kill('SIGINT');
+  // CMD holds the pipes, so wait for the process only.
+  assert.equal(await spy.exited, 130);
+  assert.ok(performance.now() - since > 1500);
+  assert.match(spy.stderr(), /still runs, unwatched/);
+  assert.deepEqual(kinds(), ['capture', 'message', 'summary']);
+  await until(() => !runs(spy.sensor), 'the sensor to end');
+  assert.ok(runs(spy.command));
+  process.kill(spy.command, 'SIGKILL');
+  await spy.ended;
+});
+
+test('a second Ctrl+C ends at once', kernel, async () => {
+  const spy = await running(`trap '' INT; echo ready; exec sleep 30`);
+  spy.child.kill('SIGINT');
+  const since = performance.now();
+  setTimeout(() => spy.child.kill('SIGINT'), 100);
+  assert.equal(await spy.exited, 130);
+  assert.ok(performance.now() - since < 1500);
+  process.kill(spy.command, 'SIGKILL');
+  await spy.ended;
+});
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  test(`${signal} ends a watch with its summary and status 0; the watched go on`, kernel, async () => {
+    const peer = await talker();
+    const spy = await watching(peer.pid, ['-o', file]);
+    peer.talk();
+    await until(() => readFileSync(file, 'utf8').includes('tools/list'), 'the message');
+    spy.child.kill(signal);
+    const result = await spy.ended;
+    assert.equal(result.code, 0);
+    assert.match(result.stderr, /nothing was lost/);
+    assert.deepEqual(kinds(), ['capture', 'message', 'summary']);
+    assert.ok(runs(peer.pid));
+    peer.child.kill();
+  });
+}
+
+test('a watch ends by itself with the last process it watches', kernel, async () => {
+  const peer = await talker();
+  const spy = await watching(peer.pid);
+  peer.child.stdin?.end();
+  assert.equal((await spy.ended).code, 0);
+});
+
+test('when mcpspy is killed the sensor goes, too, and CMD goes on', kernel, async () => {
+  const spy = await running('echo ready; sleep 1; echo unharmed');
+  spy.child.kill('SIGKILL');
+  await until(() => !runs(spy.pid) && !runs(spy.sensor), 'both to end');
+  assert.ok(runs(spy.command));
+  assert.match((await spy.ended).stdout, /unharmed/);
+});
+
+test(
+  'when the sensor is killed mcpspy says so, with whole lines, a summary and status 5',
+  kernel,
+  async () => {
+    const spy = await running(`${TALK}; echo ready; sleep 1; echo unharmed`);
+    await until(() => readFileSync(file, 'utf8').includes('tools/list'), 'the message');
+    process.kill(spy.sensor, 'SIGKILL');
+    assert.equal(await spy.exited, 5);
+    assert.match(spy.stderr(), /the sensor has ended unexpectedly/);
+    assert.match(spy.stderr(), /"code":5/);
+    assert.deepEqual(kinds(), ['capture', 'message', 'summary']);
+    assert.match((await spy.ended).stdout, /unharmed/);
+  },
+);
+
+test('a sensor killed during a quiet watch is told, too', kernel, async () => {
+  const peer = await talker();
+  const quiet = join(directory, 'quiet');
+  const spy = start([MCPSPY, '--pid', String(peer.pid), '-q', '-o', quiet]);
+  await until(() => existsSync(quiet) && readFileSync(quiet, 'utf8').includes('capture'), 'mcpspy to watch');
+  process.kill(childrenOf(spy.pid)[0] ?? 0, 'SIGKILL');
+  const result = await spy.ended;
+  assert.equal(result.code, 5);
+  assert.match(result.stderr, /^mcpspy: the sensor has ended/);
+  peer.child.kill();
+});
+
+test('standard streams stay as blocking as they were', kernel, async () => {
+  const flags = 'for n in 0 1 2; do grep flags /proc/$$/fdinfo/$n; done';
+  const script = `trap 'trap "" INT; sleep 0.2; ${flags}; exit 0' INT; echo ready; while :; do sleep 0.05; done`;
+  const result = start([
+    '/bin/sh',
+    '-c',
+    `sleep 5 | "${MCPSPY}" run --color auto -- sh -c '${script.replace(/'/g, `'\\''`)}' 2>&1 | cat`,
+  ]);
+  await until(() => result.stdout().includes('ready'), 'the command');
+  const spy = (await finish(['pgrep', '-P', String(result.pid), '-f', 'main.js run'])).stdout.trim();
+  process.kill(Number(spy), 'SIGINT');
+  await until(() => (result.stdout().match(/flags/g)?.length ?? 0) === 3, 'the flags');
+  assert.deepEqual(result.stdout().match(/flags:\s+\d+/g), ['flags:\t00', 'flags:\t01', 'flags:\t01']);
+  result.child.kill();
+});

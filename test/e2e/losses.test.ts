@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+/** A ring too small for the load: what is lost is said exactly, and nothing else is touched. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  type CaptureResult,
+  cannotCapture,
+  captureRun,
+  type OutputLine,
+  scratch,
+} from '../support/mcpspy.ts';
+import {
+  bytesOf,
+  chance,
+  digest,
+  framesOf,
+  INITIALIZE,
+  linesOf,
+  type Movement,
+  Movers,
+  request,
+} from '../support/mover.ts';
+import { assertOutput } from '../support/schema.ts';
+
+/** Messages sent when the storm is over: all of these must arrive. */
+const AFTER = 50;
+
+interface Tally {
+  readonly captured: number;
+  readonly lost: number;
+}
+
+/**
+ * captured + lost = sent, in frames and in bytes: whatever was captured is a frame that was sent, whole and at its
+ * place; gaps lie between, and only the tail of a frame that a gap has cut may be missing beside them.
+ */
+function assertAccounted(result: CaptureResult, name: string, sent: Buffer): Tally {
+  const starts = new Map<number, Buffer>();
+  let length = 0;
+  for (const frame of framesOf(sent)) {
+    starts.set(length, frame);
+    length += frame.length + 1;
+  }
+  /** End of what is accounted for, and whether it is in the middle of a frame that a gap has cut. */
+  let end = 0;
+  let cut = false;
+  let captured = 0;
+  let lost = 0;
+  const place = (line: OutputLine) => `${name}: ${line['kind']} at ${line['offset']}, after ${end}`;
+  const skipTail = (to: number, what: string) => {
+    const next = sent.indexOf(10, end - 1) + 1;
+    assert.ok(
+      to === end || (cut && to <= next),
+      `${what}: bytes ${end} to ${to} are neither captured nor lost`,
+    );
+  };
+  for (const line of linesOf(result, name)) {
+    assert.ok(line['offset'] >= end, place(line));
+    skipTail(line['offset'], place(line));
+    end = line['offset'];
+    if (line['kind'] === 'gap') {
+      assert.equal(line['cause'], 'ring-full', `${place(line)}: ${JSON.stringify(line)}`);
+      assert.equal(typeof line['frames'], 'number', `${place(line)}: the number of its frames is not known`);
+      lost += line['frames'];
+      end += line['bytes'];
+      cut = !starts.has(end);
+      continue;
+    }
+    const frame = starts.get(line['offset']);
+    if (line['kind'] === 'invalid' && line['reason'] === 'cut off by a gap') {
+      // A character that the gap has cut is shown as one that is invalid.
+      const head = Buffer.from(line['raw'].replace(/\ufffd$/, ''));
+      if (!frame?.subarray(0, head.length).equals(head))
+        assert.fail(`${place(line)}: sent ${digest(frame)}; captured of ${line['size']} ${digest(head)}`);
+      end += line['size'];
+      continue;
+    }
+    const got = bytesOf(line);
+    if (!frame || !got?.equals(frame))
+      assert.fail(`${place(line)}: sent ${digest(frame)}; captured ${digest(got)}`);
+    captured++;
+    end += frame.length + 1;
+    cut = false;
+  }
+  skipTail(sent.length, `${name}: the end`);
+  assert.equal(captured + lost, starts.size, `${name}: ${captured} frames captured and ${lost} lost`);
+  return { captured, lost };
+}
+
+/** `count` messages as fast as can be, a pause, then AFTER more. */
+function storm(seed: number, count: number, size: number, more: Partial<Movement> = {}): Movement {
+  const random = chance(seed);
+  const parts: Buffer[] = [INITIALIZE];
+  const plan: string[] = [`${INITIALIZE.length}`, '200 sleep'];
+  const add = (message: Buffer) => {
+    parts.push(message);
+    plan.push(`${message.length}`);
+  };
+  for (let id = 0; id < count; id++) add(request(id, 150 + random(size), random));
+  plan.push('3000 sleep');
+  for (let id = 0; id < AFTER; id++) {
+    plan.push('5 sleep');
+    add(request(count + id, 150 + random(300), random));
+  }
+  return { data: Buffer.concat(parts), plan, buffer: 8000, ...more };
+}
+
+function assertStorm(result: CaptureResult, movers: Movers, names: readonly string[], some: boolean): void {
+  assert.equal(result.code, 0, result.stderr);
+  assertOutput(result.lines);
+  let lost = 0;
+  for (const name of names) {
+    const sent = movers.sent(name);
+    assert.ok(movers.received(name).equals(sent));
+    lost += assertAccounted(result, name, sent).lost;
+    const last = linesOf(result, name).slice(-AFTER);
+    assert.deepEqual(
+      last.map((line) => line['kind']),
+      Array(AFTER).fill('message'),
+      `${name}: what came after the storm`,
+    );
+  }
+  assert.equal(result.summary['losses']['ring-full']?.frames ?? 0, lost);
+  if (some) assert.ok(lost > 0, 'nothing was lost: the load is too small to test anything');
+  const bytes = result.gaps.reduce((sum, gap) => sum + gap['bytes'], 0);
+  assert.equal(result.summary['losses']['ring-full']?.bytes ?? 0, bytes);
+}
+
+test('several streams too fast for a ring of 256K', { skip: cannotCapture }, async () => {
+  const movers = new Movers(scratch());
+  const storms: Record<string, Movement> = {
+    'storm-small': storm(1, 20_000, 300),
+    'storm-socket': storm(2, 20_000, 300, { carrier: 'socketpair' }),
+    'storm-medium': storm(3, 5000, 10_000),
+    'storm-large': storm(4, 300, 300_000, { carrier: 'socketpair' }),
+  };
+  const result = await captureRun(movers.script(storms, 'together'), {
+    options: ['-q', '--ring-size', '256K'],
+  });
+  assertStorm(result, movers, Object.keys(storms), true);
+});
+
+test('the monitor stands still for two seconds under load', { skip: cannotCapture }, async () => {
+  const movers = new Movers(scratch());
+  const storms: Record<string, Movement> = {
+    'still-pipe': storm(5, 40_000, 600),
+    'still-socket': storm(6, 40_000, 600, { carrier: 'socketpair' }),
+  };
+  // The monitor is the parent of the sensor, which is the parent of the command: the command stops it by name.
+  const [shell = 'sh', script = ''] = movers.script(storms, 'together');
+  const stop = 'sensor=$(cut -d" " -f4 /proc/$$/stat); monitor=$(cut -d" " -f4 /proc/$sensor/stat)';
+  const command = `${stop}; (sleep 0.2; kill -STOP $monitor; sleep 2; kill -CONT $monitor) & exec ${shell} ${script}`;
+  const result = await captureRun(['sh', '-c', command], { options: ['-q', '--ring-size', '1M'] });
+  assertStorm(result, movers, Object.keys(storms), true);
+});
+
+test('a ring that is large enough loses nothing', { skip: cannotCapture }, async () => {
+  const movers = new Movers(scratch());
+  const storms: Record<string, Movement> = {
+    'calm-pipe': storm(7, 20_000, 600),
+    'calm-socket': storm(8, 20_000, 600, { carrier: 'socketpair' }),
+  };
+  const result = await captureRun(movers.script(storms, 'together'), {
+    options: ['-q', '--ring-size', '64M'],
+  });
+  assertStorm(result, movers, Object.keys(storms), false);
+  assert.deepEqual(result.summary['losses'], {});
+});

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+/** One command in a VM with a kernel of our choice: QEMU without KVM, root shared from the host by virtiofs. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { Kernel } from './kernels.ts';
+
+const REPO = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+
+const MACHINES = {
+  amd64: { qemu: 'qemu-system-x86_64', options: ['-M', 'q35', '-cpu', 'max'], console: 'ttyS0' },
+  arm64: {
+    qemu: 'qemu-system-aarch64',
+    options: ['-M', 'virt', '-cpu', 'max,pauth-impdef=on'],
+    console: 'ttyAMA0',
+  },
+} as const;
+
+/** Debian has had both. */
+const DAEMONS = ['/usr/lib/qemu/virtiofsd', '/usr/libexec/virtiofsd'];
+
+export interface GuestCommand {
+  readonly kernel: Kernel;
+  readonly command: readonly string[];
+  /** Default: the repository. */
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  /** The tree that is the guest's root; default: the host's own. */
+  readonly root?: string;
+  /** Milliseconds until the VM is killed. */
+  readonly timeout?: number;
+  /** What the command writes, as it comes. */
+  readonly output?: (chunk: Buffer) => void;
+}
+
+export interface GuestResult {
+  /** The command's exit status. */
+  readonly status: number;
+  /** What it left in the directory it knew as /run/vm, by name. */
+  file(name: string): string | undefined;
+  /** Removes that directory. */
+  close(): void;
+}
+
+/** Why no VM can be started here, or false. */
+export function cannotBoot(kernel: Kernel | undefined): string | false {
+  if (!kernel) return 'its kernel has not been fetched; run "npm run setup" with the network at hand';
+  if (!virtiofsd()) return 'there is no virtiofsd; install qemu-system-common or virtiofsd';
+  if (!onPath(MACHINES[kernel.arch].qemu)) return `there is no ${MACHINES[kernel.arch].qemu}`;
+  if (process.getuid?.() !== 0) return 'not root, which sharing the root directory with a VM needs';
+  return false;
+}
+
+const virtiofsd = () => DAEMONS.find((path) => existsSync(path));
+const onPath = (name: string) =>
+  (process.env['PATH'] ?? '').split(':').some((part) => existsSync(join(part, name)));
+const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+
+/** What the guest's first process does once its root is in place. */
+function startScript({ command, cwd = REPO, env = {} }: GuestCommand): string {
+  const variables = Object.entries({
+    PATH: process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    HOME: '/root',
+    LANG: 'C.UTF-8',
+    ...env,
+  });
+  return [
+    ...variables.map(([name, value]) => `export ${name}=${quoted(value)}`),
+    'port=$(/run/busybox ls -d /dev/vport*)',
+    `cd ${quoted(cwd)}`,
+    `/run/busybox setsid /usr/bin/env ${command.map(quoted).join(' ')} </dev/null >"$port" 2>&1`,
+    'echo $? >/run/vm/status.new; /run/busybox mv /run/vm/status.new /run/vm/status',
+    '/run/busybox poweroff -f',
+    '',
+  ].join('\n');
+}
+
+/** @throws when the VM ends without the command's status: it did not boot, it died, it took too long. */
+export async function inGuest(given: GuestCommand): Promise<GuestResult> {
+  const { kernel, timeout = 600_000 } = given;
+  const machine = MACHINES[kernel.arch];
+  const state = mkdtempSync(join(tmpdir(), 'mcpspy-vm-'));
+  writeFileSync(join(state, 'start'), startScript(given));
+  const socket = join(state, 'fs.sock');
+  const log = join(state, 'console.log');
+  const daemon = spawn(
+    virtiofsd() ?? '',
+    [`--socket-path=${socket}`, '-o', 'source=/', '-o', 'cache=always', '-o', 'sandbox=chroot'],
+    { stdio: ['ignore', 'ignore', 'pipe'] },
+  );
+  let said = '';
+  daemon.stderr.on('data', (chunk: Buffer) => {
+    said += chunk;
+  });
+  try {
+    for (let tries = 0; !existsSync(socket); tries++) {
+      if (daemon.exitCode !== null || tries > 500) throw new Error(`virtiofsd did not start: ${said}`);
+      await sleep(10);
+    }
+    const options = [
+      ...machine.options,
+      ...['-accel', 'tcg,thread=multi', '-smp', '2', '-m', '3072'],
+      ...[
+        '-object',
+        'memory-backend-memfd,id=memory,size=3072M,share=on',
+        '-machine',
+        'memory-backend=memory',
+      ],
+      ...['-nodefaults', '-display', 'none', '-no-reboot', '-nic', 'none'],
+      ...['-kernel', kernel.image, '-initrd', kernel.initramfs],
+      ...['-append', commandLine(given, machine.console, state)],
+      ...['-chardev', `socket,id=fs,path=${socket}`, '-device', 'vhost-user-fs-pci,chardev=fs,tag=host'],
+      ...['-serial', `file:${log}`],
+      ...['-chardev', 'stdio,id=out,signal=off', '-device', 'virtio-serial-pci'],
+      ...['-device', 'virtserialport,chardev=out,name=out', '-device', 'virtio-rng-pci'],
+    ];
+    // An end of file on its standard input would close the guest's port.
+    const qemu = spawn(machine.qemu, options, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      timeout,
+      killSignal: 'SIGKILL',
+    });
+    qemu.stdout.on('data', given.output ?? (() => {}));
+    qemu.stderr.on('data', (chunk: Buffer) => {
+      said += chunk;
+    });
+    stopWith(qemu, daemon);
+    const killed = await ended(qemu);
+    const read = (name: string) => {
+      const path = join(state, name);
+      return existsSync(path) ? readFileSync(path, 'utf8') : undefined;
+    };
+    const status = read('status');
+    if (status === undefined) {
+      const last = (read('console.log') ?? '').split('\n').slice(-25).join('\n');
+      const why = killed ? `took longer than ${timeout / 1000} s` : 'ended before its command did';
+      throw new Error(`the VM with ${kernel.release} ${why}\n${said}\n${last}`);
+    }
+    return {
+      status: Number(status),
+      file: read,
+      close: () => rmSync(state, { recursive: true, force: true }),
+    };
+  } catch (error) {
+    rmSync(state, { recursive: true, force: true });
+    throw error;
+  } finally {
+    daemon.kill('SIGKILL');
+  }
+}
+
+function commandLine({ root = '/' }: GuestCommand, console: string, state: string): string {
+  return [
+    `console=${console}`,
+    'loglevel=5 panic=-1 oops=panic random.trust_cpu=on',
+    // Emulated processors are busy elsewhere for longer than a watchdog likes.
+    'nowatchdog rcupdate.rcu_cpu_stall_suppress=1 tsc=unstable clocksource=hpet',
+    `mcpspy.root=${root} mcpspy.repo=${REPO} mcpspy.state=${state}`,
+  ].join(' ');
+}
+
+/** The VM goes with us, however we end. */
+function stopWith(...children: readonly ChildProcess[]): void {
+  const stop = () => {
+    for (const child of children) child.kill('SIGKILL');
+  };
+  process.once('exit', stop);
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => {
+      stop();
+      process.exit(128);
+    });
+}
+
+/** Resolves to whether it had to be killed. */
+function ended(child: ChildProcess): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (_, signal) => resolve(signal === 'SIGKILL'));
+  });
+}

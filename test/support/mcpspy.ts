@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Runs the real command on real processes and reads what it wrote. */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const MCPSPY = join(ROOT, 'bin', 'mcpspy');
+export const NODE = process.execPath;
+
+/** One line of the JSON Lines output. */
+// biome-ignore lint/suspicious/noExplicitAny: a test reads whatever is there
+export type OutputLine = Record<string, any>;
+
+export interface CaptureResult {
+  /** Exit code of mcpspy. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly lines: readonly OutputLine[];
+  readonly messages: readonly OutputLine[];
+  readonly invalid: readonly OutputLine[];
+  readonly gaps: readonly OutputLine[];
+  readonly stderrLines: readonly OutputLine[];
+  readonly summary: OutputLine;
+}
+
+/** A directory that goes away with the test file. */
+export function scratch(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'mcpspy-test-'));
+  after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Why the kernel does not let us capture here, or false. A value for node:test's `skip`. */
+export const cannotCapture: string | false = probe();
+
+function probe(): string | false {
+  if (process.getuid?.() !== 0) return 'not root';
+  const trial = spawnSync(MCPSPY, ['run', '-q', '--', 'true'], { encoding: 'utf8' });
+  if (trial.status === 0) return false;
+  // 3 and 4: the kernel refuses. Anything else is a fault of ours and must fail the tests.
+  return trial.status === 3 || trial.status === 4 ? (trial.stderr.split('\n')[0] ?? 'refused') : false;
+}
+
+export interface CaptureOptions {
+  /** Options for mcpspy besides the output file. */
+  readonly options?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Text for CMD's standard input. */
+  readonly input?: string;
+  /** Milliseconds; default 120,000. */
+  readonly timeout?: number;
+}
+
+function readOutput(
+  file: string,
+): Pick<CaptureResult, 'lines' | 'messages' | 'invalid' | 'gaps' | 'stderrLines' | 'summary'> {
+  const lines: OutputLine[] = readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line));
+  const kind = (name: string) => lines.filter((line) => line['kind'] === name);
+  return {
+    lines,
+    messages: kind('message'),
+    invalid: kind('invalid'),
+    gaps: kind('gap'),
+    stderrLines: kind('stderr'),
+    summary: lines.at(-1)?.['kind'] === 'summary' ? (lines.at(-1) as OutputLine) : {},
+  };
+}
+
+function collect(child: ChildProcess): { stdout: () => string; stderr: () => string } {
+  const out: Buffer[] = [];
+  const err: Buffer[] = [];
+  child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
+  child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
+  return { stdout: () => Buffer.concat(out).toString(), stderr: () => Buffer.concat(err).toString() };
+}
+
+/** `mcpspy run -o FILE … -- command`, to its end. */
+export async function captureRun(
+  command: readonly string[],
+  given: CaptureOptions = {},
+): Promise<CaptureResult> {
+  const file = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'out.jsonl');
+  const child = spawn(MCPSPY, ['run', '-o', file, ...(given.options ?? ['-q']), '--', ...command], {
+    env: { ...process.env, ...given.env },
+    ...(given.cwd ? { cwd: given.cwd } : {}),
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: given.timeout ?? 120_000,
+    killSignal: 'SIGKILL',
+  });
+  const text = collect(child);
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(given.input ?? '');
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  const result = { code, stdout: text.stdout(), stderr: text.stderr(), ...readOutput(file) };
+  rmSync(join(file, '..'), { recursive: true, force: true });
+  return result;
+}
+
+/** A capture of running processes: `mcpspy --pid …`. */
+export interface Attached {
+  readonly child: ChildProcess;
+  /** Ctrl+C, then the result. */
+  stop(): Promise<CaptureResult>;
+  /** The result once mcpspy ends by itself. */
+  ended(): Promise<CaptureResult>;
+}
+
+/** Resolves when mcpspy is watching. */
+export async function attach(pids: readonly number[], options: readonly string[] = []): Promise<Attached> {
+  const file = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'out.jsonl');
+  const child = spawn(MCPSPY, ['-o', file, ...pids.flatMap((pid) => ['--pid', String(pid)]), ...options], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const text = collect(child);
+  const closed = new Promise<number | null>((resolve) => child.once('close', resolve));
+  await new Promise<void>((resolve, reject) => {
+    child.stderr?.on('data', () => text.stderr().includes('watching') && resolve());
+    void closed.then(() => reject(new Error(`mcpspy ended: ${text.stderr()}`)));
+  });
+  const ended = async () => {
+    const code = await closed;
+    const result = { code, stdout: text.stdout(), stderr: text.stderr(), ...readOutput(file) };
+    rmSync(join(file, '..'), { recursive: true, force: true });
+    return result;
+  };
+  return {
+    child,
+    ended,
+    stop: () => {
+      child.kill('SIGINT');
+      return ended();
+    },
+  };
+}
