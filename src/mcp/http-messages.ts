@@ -160,6 +160,10 @@ export class HttpMessages {
         this.#conclude({ ...item, ...state.endsOf(item.side, item) }, state);
         continue;
       }
+      if (item.kind === 'gap') {
+        this.gap(item, state);
+        continue;
+      }
       const frame = { ...item, ...state.endsOf(item.http.side, item) };
       const parsed = parse(frame);
       if (parsed?.type === 'messages') this.#show(frame, state, conversation, parsed);
@@ -167,11 +171,12 @@ export class HttpMessages {
     }
   }
 
-  #park(conversation: HttpConversation, state: HttpExchangeState, item: ParkedItem['item']): void {
+  #park(conversation: HttpConversation, state: HttpExchangeState, item: CarriedFrame | HttpStep): void {
     if (!this.#parked.has(conversation)) this.#reporter.hold(conversation, item.time);
     if (this.#parked.add(conversation, state, item)) return;
     conversation.nature = 'foreign';
-    const states = new Set(this.#unpark(conversation).map((each) => each.state));
+    this.#reporter.release(conversation);
+    const states = new Set(this.#parked.forgo(conversation).map((each) => each.state));
     for (const each of states) {
       const [stream = item.stream.id] = each === state ? [] : each.streams;
       if (!each.over) this.#exchanges.giveUp(each, stream, each === state ? exchangeOf(item) : each.exchange);
@@ -324,6 +329,6 @@ export class HttpMessages {
   }
 }
 
-function exchangeOf(item: ParkedItem['item']): HttpExchange {
+function exchangeOf(item: CarriedFrame | HttpStep): HttpExchange {
   return item.kind === 'http' ? item.exchange : item.http.exchange;
 }

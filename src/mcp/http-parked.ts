@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What exchanges carried while nobody knows yet whether their conversation is MCP. */
-import type { Frame, HttpFrame, HttpStep } from '../streams/frame.ts';
+import type { Frame, Gap, HttpFrame, HttpStep } from '../streams/frame.ts';
 import type { HttpConversation } from './http-conversation.ts';
 import type { HttpExchangeState } from './http-exchange.ts';
-import { ALL_PARKED_BYTES, PARKED_BYTES } from './parked.ts';
+import { ALL_PARKED_BYTES, gapInsteadOf, PARKED_BYTES } from './parked.ts';
 
 /** Items of one conversation. */
 const ITEMS_MAX = 2048;
@@ -15,14 +15,19 @@ export type CarriedFrame = Frame & { readonly http: HttpFrame };
 
 export interface ParkedItem {
   readonly state: HttpExchangeState;
-  readonly item: CarriedFrame | HttpStep;
+  /** A gap stands for what was kept no longer. */
+  readonly item: CarriedFrame | HttpStep | Gap;
+}
+
+interface OfConversation {
+  items: ParkedItem[];
+  bytes: number;
+  room: number;
 }
 
 export class ParkedExchanges {
-  readonly #byConversation = new Map<
-    HttpConversation,
-    { items: ParkedItem[]; bytes: number; room: number }
-  >();
+  /** Oldest first. */
+  readonly #byConversation = new Map<HttpConversation, OfConversation>();
   #bytes = 0;
 
   /** @returns whether the conversation is still within its allowance. */
@@ -38,9 +43,10 @@ export class ParkedExchanges {
     parked.room += size + OVERHEAD;
     this.#bytes += size + OVERHEAD;
     const within = parked.bytes <= PARKED_BYTES && parked.items.length <= ITEMS_MAX;
-    for (const oldest of this.#byConversation.keys()) {
+    for (const [oldest, { items }] of this.#byConversation) {
       if (this.#bytes <= ALL_PARKED_BYTES) break;
-      this.take(oldest);
+      if (items.every((each) => each.item.kind === 'gap')) this.take(oldest);
+      else this.forgo(oldest);
     }
     return within;
   }
@@ -61,6 +67,24 @@ export class ParkedExchanges {
     parked.bytes -= bytes;
     parked.room -= bytes + dropped.length * OVERHEAD;
     this.#bytes -= bytes + dropped.length * OVERHEAD;
+  }
+
+  /**
+   * Keeps of a conversation only how much there was on each stream: should it show itself later, those are gaps.
+   * @returns what is kept no longer.
+   */
+  forgo(conversation: HttpConversation): ParkedItem[] {
+    const forgone = this.take(conversation);
+    const byStream = Map.groupBy(forgone, ({ item }) => item.stream.id);
+    const items = [...byStream.values()].flatMap((ofStream) => {
+      const gap = gapInsteadOf(ofStream.map(({ item }) => item));
+      return gap && ofStream[0] ? [{ state: ofStream[0].state, item: gap }] : [];
+    });
+    if (items.length === 0) return forgone;
+    const room = items.length * OVERHEAD;
+    this.#byConversation.set(conversation, { items, bytes: 0, room });
+    this.#bytes += room;
+    return forgone;
   }
 
   /** Everything of a conversation, in time order; it is parked no longer. */

@@ -214,6 +214,25 @@ describe('JSON-RPC that has not shown itself to be MCP', () => {
     assert.deepEqual(events, []);
   });
 
+  test('is a gap of as much on each stream, should its conversation show itself to be MCP after all', () => {
+    const { connect, short, gaps } = scene();
+    const tcp = connect();
+    const data = 'x'.repeat(PARKED_BYTES / 2);
+    for (let id = 1; id <= 2; id++) tcp.post(request(id, 'eth_call', { data })).respond(200, result(id));
+    assert.deepEqual(gaps(), []);
+    tcp.post(request(3, 'tools/list'));
+    const sizes = [1, 2].map((id) => JSON.stringify(request(id, 'eth_call', { data })).length);
+    assert.deepEqual(
+      gaps().map(({ stream, cause, bytes, frames }) => [stream, cause, bytes, frames]),
+      // Each with the time of the last that it stands for.
+      [
+        [2, 'stopped', JSON.stringify(result(1)).length, 1],
+        [1, 'stopped', (sizes[0] ?? 0) + (sizes[1] ?? 0), 2],
+      ],
+    );
+    assert.equal(short().at(-1), 'request tools/list 3 pending');
+  });
+
   test('is given up after so many messages of one stream', () => {
     const { connect, control } = scene();
     const post = connect().post(request(1, 'subscribe'));
@@ -223,11 +242,15 @@ describe('JSON-RPC that has not shown itself to be MCP', () => {
   });
 
   test('and was given up is MCP all the same once it says so', () => {
-    const { connect, short } = scene();
+    const { connect, short, gaps } = scene();
     const tcp = connect();
     for (let id = 0; id < 3000; id++) tcp.post(request(id, 'eth_call')).respond(200, result(id));
     tcp.post(request(1, 'tools/list')).respond(200, result(1));
-    assert.deepEqual(short(), ['request tools/list 1 pending', 'response tools/list 1 ok']);
+    assert.deepEqual(
+      gaps().map(({ cause }) => cause),
+      ['stopped', 'stopped'],
+    );
+    assert.deepEqual(short().slice(2), ['request tools/list 1 pending', 'response tools/list 1 ok']);
   });
 });
 
@@ -338,15 +361,21 @@ describe('memory', () => {
   });
 
   test('holds a bounded amount of what may never show itself to be MCP: the oldest goes first', () => {
-    const { connect, short } = scene();
+    const { connect, short, gaps } = scene();
     const data = 'x'.repeat(PARKED_BYTES - 1000);
     for (let pid = 1; pid <= 80; pid++)
       connect({ client: { pid, comm: 'client' } }).post(request(pid, 'acme/x', { data }));
     for (const pid of [1, 80]) connect({ client: { pid, comm: 'client' } }).post(request(pid, 'tools/list'));
+    const gone = JSON.stringify(request(1, 'acme/x', { data })).length;
     assert.deepEqual(short(), [
+      `gap ${gone}`,
       'request tools/list 1 pending',
       'request acme/x 80 pending',
       'request tools/list 80 pending',
     ]);
+    assert.deepEqual(
+      gaps().map(({ stream, cause, bytes, frames }) => [stream, cause, bytes, frames]),
+      [[1, 'stopped', gone, 1]],
+    );
   });
 });

@@ -82,7 +82,7 @@ function roomOf(item: StreamItem): number {
 }
 
 /** What is not kept was not wanted at the time, as what the kernel has not copied. */
-function gapInsteadOf(items: readonly StreamItem[]): Gap | undefined {
+export function gapInsteadOf(items: readonly StreamItem[]): Gap | undefined {
   let gap: Gap | undefined;
   for (const item of items) {
     if (item.kind !== 'frame' && item.kind !== 'gap') continue;

@@ -324,6 +324,7 @@ export function scene(options: SceneOptions = {}) {
   const messages = () => events.filter((event): event is MessageEvent => event.kind === 'message');
   const https = () => events.filter((event): event is HttpEvent => event.kind === 'http');
   const invalids = () => events.filter((event): event is InvalidEvent => event.kind === 'invalid');
+  const gaps = () => events.filter((event): event is GapEvent => event.kind === 'gap');
   /** Each event in a few words. */
   const short = () =>
     events.map((event) => {
@@ -360,6 +361,7 @@ export function scene(options: SceneOptions = {}) {
     messages,
     https,
     invalids,
+    gaps,
     short,
     analyzer,
   };
