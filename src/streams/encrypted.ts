@@ -13,12 +13,12 @@ export interface TlsLibrary {
   readonly reason?: string | undefined;
 }
 
-/** A process whose TLS was seen and not read, or some of it not. */
+/** A process whose TLS was seen and not read, or some of it not, or not from its beginning. */
 export interface Undecoded {
   readonly process: Endpoint;
   readonly library: string;
   readonly reason: string;
-  /** Those without clear text. */
+  /** Those that this is about. */
   readonly connections: number;
   /** Empty where others of its connections were read: which of them went where is not known. */
   readonly hosts: readonly string[];
@@ -26,6 +26,14 @@ export interface Undecoded {
 
 const HOSTS_MAX = 8;
 const PROCESSES_MAX = 4096;
+
+const LATE = 'its functions were watched too late for these: what they said first may be missing';
+
+interface Late {
+  process: Endpoint;
+  readonly library: string;
+  connections: number;
+}
 
 interface Seen {
   process: Endpoint;
@@ -37,6 +45,8 @@ export class Encrypted {
   readonly #seen = new Map<number, Seen>();
   /** Connections of a process that gave clear text. */
   readonly #read = new Map<number, number>();
+  /** Connections that were read from the middle on. */
+  readonly #late = new Map<number, Late>();
   readonly #libraries = new Map<number, readonly TlsLibrary[]>();
 
   /** A connection of this process begins with TLS. `hello`: its first bytes. */
@@ -55,6 +65,12 @@ export class Encrypted {
     set(this.#read, pid, (this.#read.get(pid) ?? 0) + 1);
   }
 
+  /** A connection of this process, begun in sight, had been in use before its clear text was seen. */
+  late(process: Endpoint, library: string): void {
+    const connections = (this.#late.get(process.pid)?.connections ?? 0) + 1;
+    set(this.#late, process.pid, { process, library, connections });
+  }
+
   /** What the sensor knows of this process. */
   learn(pid: number, libraries: readonly TlsLibrary[]): void {
     set(this.#libraries, pid, libraries);
@@ -62,9 +78,14 @@ export class Encrypted {
 
   /**
    * Processes whose TLS was seen, and of whose clear text nothing was; and those that have a library which cannot be
-   * read beside one that was, and connections without clear text.
+   * read beside one that was, and connections without clear text; and those that were read from the middle on.
    */
   undecoded(): Undecoded[] {
+    const late = [...this.#late.values()].map((each) => ({ ...each, reason: LATE, hosts: [] }));
+    return [...this.#unread(), ...late];
+  }
+
+  #unread(): Undecoded[] {
     return [...this.#seen.values()].flatMap(({ process, connections, hosts }) => {
       const read = this.#read.get(process.pid) ?? 0;
       if (read === 0) return [{ process, ...this.#why(process.pid), connections, hosts: [...hosts] }];

@@ -302,6 +302,26 @@ describe('a process whose TLS was seen', () => {
     assert.deepEqual([only?.process.pid, only?.library, only?.connections], [CLIENT.pid, 'rustls', 1]);
   });
 
+  test('is told when it began in sight and was read from the middle on: once a connection, and not when it is older', () => {
+    for (const [joined, older, told] of [
+      [true, false, 1],
+      [false, false, 0],
+      [true, true, 0],
+    ] as const) {
+      const tracked = tracking();
+      announceTcp(tracked, 11, AWAY, { joined: older });
+      announceTls(tracked, 1, joined);
+      tracked.tie(1, AWAY, 5 * MS);
+      exchange(tracked);
+      const late = tracked.tracker.encrypted.undecoded();
+      assert.deepEqual(
+        late.map(({ process, library, connections }) => [process.pid, library, connections]),
+        told ? [[CLIENT.pid, 'OpenSSL', 1]] : [],
+      );
+      assert.match(late[0]?.reason ?? 'too late', /too late/);
+    }
+  });
+
   test('over a unix socket does not count: its bytes are what they are there', () => {
     const tracked = tracking();
     tracked.announce(1, { carrier: 'unix', pair: 2 });

@@ -64,6 +64,8 @@ export class Tracker implements RecordSink {
   /** The TLS streams of each process. */
   readonly #tlsOf = new Map<number, Set<Stream>>();
   readonly #sockets: Sockets;
+  /** TLS streams whose beginning was missed, and told of. */
+  readonly #late = new WeakSet<Stream>();
   /** Whose bytes are being handled. */
   #supplier: Supplier = { time: 0, pid: 0, fd: -1, fromReader: false, packetEnd: false };
   #swept = 0;
@@ -380,6 +382,18 @@ export class Tracker implements RecordSink {
     const { carrier, carriedBy, source, destination } = stream;
     if (carrier !== 'tls' || carriedBy !== undefined || !source || !destination) return;
     stream.carriedBy = this.#byObject.get(addressKey(source, destination))?.id;
+    this.#tellLate(stream);
+  }
+
+  /** Had clear text passed on a connection that began in sight, before the functions of its library were watched? */
+  #tellLate(stream: Stream): void {
+    const { joined, carriedBy, tls, writer, reader } = stream;
+    const carrier = carriedBy === undefined ? undefined : this.#streams.get(carriedBy);
+    const process = this.processes.get(writer.pid ?? reader.pid ?? 0);
+    if (!joined || !tls || !process || carrier?.joined !== false) return;
+    const both = this.#sockets.both(stream);
+    if (!both.some((each) => this.#late.has(each))) this.encrypted.late(process, tls);
+    for (const each of both) this.#late.add(each);
   }
 
   #endpoint(record: EndpointRecord): void {
@@ -401,6 +415,7 @@ export class Tracker implements RecordSink {
       const streams = this.#tlsOf.get(pid);
       if (streams) streams.add(stream);
       else this.#tlsOf.set(pid, new Set([stream]));
+      this.#tellLate(stream);
     }
     this.#encrypts(pid, stream);
     if (reader) return;
