@@ -72,6 +72,14 @@ function bodyOf(event: ConsoleEvent): string {
   return lineOf(event).replace(/^.*? → \S+ /, '');
 }
 
+test('a line that comes behind younger ones says so, whatever its kind', () => {
+  const options = { color: false, buffers: false };
+  for (const event of [request, response, notification]) {
+    const line = formatEventLine(event, options);
+    assert.equal(formatEventLine({ ...event, late: true }, options), `${line} (out of order)`);
+  }
+});
+
 test('a request and its answer have the shape of the contract', () => {
   const plain = { color: false, buffers: false };
   assert.equal(

@@ -29,7 +29,8 @@ export class ConsoleView {
 /** One event for the terminal, without the last line end. */
 export function formatEventLine(event: ConsoleEvent, options: ConsoleOptions): string {
   const paint = options.color ? inColour : asIs;
-  const line = `${paint('time', clock(event.time))} ${describe(event, paint)}`;
+  const late = event.late ? ' (out of order)' : '';
+  const line = `${paint('time', clock(event.time))} ${describe(event, paint)}${late}`;
   const box = options.buffers ? boxOf(event) : undefined;
   return box === undefined ? line : `${line}\n${box}`;
 }
