@@ -232,6 +232,30 @@ describe('a connection that becomes', () => {
     assert.equal(out.at(-1), `response websocket #1 ${RESPONSE_BODY}`);
   });
 
+  for (const [status, says] of [
+    [200, [`request websocket #1 ${RESPONSE_BODY}`]],
+    [403, []],
+  ] as const)
+    test(`a WebSocket in a stream of HTTP/2 (RFC 8441): status ${status} gives ${says.length} message, of that stream only`, () => {
+      const { http, out } = connection({ protocol: 'http2' });
+      const version = '2';
+      const head = { target: '/ws', authority: 'h', version } as const;
+      const headers = new Headers([[':protocol', 'websocket']]);
+      http.request(1, { method: 'CONNECT', ...head, headers }, 0);
+      http.request(2, { method: 'POST', ...head, headers: new Headers() }, 0);
+      http.response(1, { status, version, headers: new Headers() }, 0);
+      out.length = 0;
+      http.body(1, 'request', Buffer.from(message, 'latin1'), 0);
+      http.body(2, 'request', Buffer.from(REQUEST_BODY), 0);
+      http.end(1, 'request', 'complete', 99);
+      http.end(2, 'request', 'complete', 99);
+      assert.deepEqual(
+        out.filter((line) => line.includes('websocket')),
+        says,
+      );
+      assert.ok(out.includes(`request body #2 ${REQUEST_BODY}`), out.join('\n'));
+    });
+
   test('a WebSocket that nobody wants is foreign from then on', () => {
     const { http, push, out } = websocket();
     http.skip(1);

@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /** One HTTP connection: from the bytes of its two directions to frames, with the exchange that each belongs to. */
-import type {
-  Headers,
-  HttpDecoder,
-  HttpSink,
-  HttpVersion,
-  MessageEnd,
-  RequestHead,
-  ResponseHead,
-  Side,
+import {
+  becomesWebSocket,
+  type Headers,
+  type HttpDecoder,
+  type HttpSink,
+  type HttpVersion,
+  type MessageEnd,
+  type RequestHead,
+  type ResponseHead,
+  type Side,
 } from '../protocols/http.ts';
 import { Http1Connection } from '../protocols/http1.ts';
 import { Http2Connection } from '../protocols/http2.ts';
@@ -107,6 +108,7 @@ export class HttpConnection implements HttpSink {
     const exchange = this.#byId.get(id);
     if (!exchange) return;
     exchange.skipped = true;
+    exchange.websocket = undefined;
     for (const body of exchange.bodies.values()) body.skip();
   }
 
@@ -125,25 +127,31 @@ export class HttpConnection implements HttpSink {
     exchange.response = head;
     this.#sink.step('response', offset, exchange, { type: 'head' });
     this.#begin(exchange, 'response', head.headers);
+    if (becomesWebSocket(exchange.request, head) && !exchange.skipped)
+      exchange.websocket = this.#tunnel(exchange);
   }
 
   body(number: number, side: Side, bytes: Buffer, offset: number): void {
     const exchange = this.#exchanges.get(number);
     if (!exchange) return;
-    exchange.bodies.get(side)?.push(bytes, offset);
+    if (exchange.websocket) exchange.websocket.push(side, bytes, offset, this.#boundary);
+    else exchange.bodies.get(side)?.push(bytes, offset);
     if (!exchange.skipped || this.#version === '2') return;
     exchange.unwanted += bytes.length;
     if (exchange.unwanted > UNWANTED_MAX) this.#sink.unwanted(side);
   }
 
   lost(number: number, side: Side, offset: number, bytes: number): void {
-    this.#exchanges.get(number)?.bodies.get(side)?.lost(offset, bytes);
+    const exchange = this.#exchanges.get(number);
+    if (exchange?.websocket) exchange.websocket.lost(side, bytes);
+    else exchange?.bodies.get(side)?.lost(offset, bytes);
   }
 
   end(number: number, side: Side, how: MessageEnd, offset: number): void {
     const exchange = this.#exchanges.get(number);
     if (!exchange || exchange.over.has(side)) return;
     exchange.over.add(side);
+    exchange.websocket?.end(side, how === 'stop' ? 'stop' : 'end');
     const body = exchange.bodies.get(side);
     exchange.bodies.delete(side);
     body?.end(how);
@@ -167,9 +175,7 @@ export class HttpConnection implements HttpSink {
     if (protocol === 'websocket' && exchange) {
       this.#forget(number, exchange);
       this.#opener = exchange;
-      this.#websocket = new WebSocketTunnel(exchange, this.#options.maxMessage, (side, payload) =>
-        this.#sink.frame(side, payload),
-      );
+      this.#websocket = this.#tunnel(exchange);
       return;
     }
     this.#beForeign();
@@ -193,6 +199,12 @@ export class HttpConnection implements HttpSink {
     this.#exchanges.set(number, exchange);
     this.#byId.set(exchange.id, exchange);
     return exchange;
+  }
+
+  #tunnel(exchange: Exchange): WebSocketTunnel {
+    return new WebSocketTunnel(exchange, this.#options.maxMessage, (side, payload) =>
+      this.#sink.frame(side, payload),
+    );
   }
 
   #forget(number: number, exchange: Exchange): void {

@@ -3,6 +3,7 @@
 import type { RequestHead, ResponseHead, Side } from '../protocols/http.ts';
 import type { HttpExchange, StreamRef } from '../streams/frame.ts';
 import type { Body } from './body.ts';
+import type { WebSocketTunnel } from './websocket-tunnel.ts';
 
 export class Exchange implements HttpExchange {
   readonly id: number;
@@ -13,6 +14,8 @@ export class Exchange implements HttpExchange {
   response: ResponseHead | undefined;
   /** The bodies that have begun and are not over. */
   readonly bodies = new Map<Side, Body>();
+  /** What its DATA frames are in HTTP/2 once a WebSocket has been accepted (RFC 8441). */
+  websocket: WebSocketTunnel | undefined;
   /** The sides that are over. */
   readonly over = new Set<Side>();
   /** Nobody wants the rest of it. */

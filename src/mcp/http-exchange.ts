@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** An HTTP exchange as the analyzer knows it: what it turned out to be, and whose it is. */
-import type { MessageEnd, RequestHead, Side } from '../protocols/http.ts';
+import { becomesWebSocket, type MessageEnd, type RequestHead, type Side } from '../protocols/http.ts';
 import type { Endpoint, HttpExchange } from '../streams/frame.ts';
 import type { HttpConversation } from './http-conversation.ts';
 import { hasMcpHeaders } from './http-info.ts';
@@ -110,7 +110,7 @@ export class HttpExchangeState {
   }
 
   get isWebSocket(): boolean {
-    return this.status === 101;
+    return this.status === 101 || becomesWebSocket(this.request, this.response);
   }
 
   /** Whoever is at the ends of this item is at the ends of the exchange. */

@@ -521,6 +521,19 @@ describe('a WebSocket', () => {
     );
     assert.equal(messages()[0]?.http?.form, 'websocket');
   });
+
+  test('is one in a stream of HTTP/2, too', () => {
+    const { connect, messages, control } = scene();
+    const socket = connect({ version: '2' }).send('CONNECT', { headers: { ':protocol': 'websocket' } });
+    socket.head(200);
+    socket.frame('request', request(1, 'tools/list'), { form: 'websocket' });
+    socket.frame('response', result(1), { form: 'websocket' });
+    assert.deepEqual(
+      messages().map(({ method, status }) => `${method} ${status}`),
+      ['tools/list pending', 'tools/list ok'],
+    );
+    assert.ok(!control.some((each) => each.startsWith('stop')));
+  });
 });
 
 describe('a relay', () => {

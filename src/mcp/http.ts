@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** MCP over HTTP: Streamable HTTP with and without sessions, HTTP+SSE, and WebSockets. Decides what is looked at. */
+import { asksForWebSocket } from '../protocols/http.ts';
 import type { Frame, Gap, HttpFrame, HttpStep, StreamEnd } from '../streams/frame.ts';
 import type { Repeats } from './events.ts';
 import { parse } from './frame-content.ts';
@@ -98,6 +99,7 @@ export class HttpAnalyzer {
     if (state.began === undefined) state.offset = offset;
     state.began ??= time;
     if (this.#messages.isAtMcp(state)) this.#exchanges.keep(state, exchange);
+    else if (asksForWebSocket(state.request)) return;
     else if (method !== undefined && method !== 'GET' && (method !== 'POST' || !holdsJson(state.request)))
       this.#exchanges.giveUp(state, stream.id, exchange);
   }

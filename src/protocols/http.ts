@@ -52,6 +52,20 @@ export interface ResponseHead {
   readonly headers: Headers;
 }
 
+/** Does an extended CONNECT of HTTP/2 ask for a WebSocket (RFC 8441, section 4)? */
+export function asksForWebSocket(request: Pick<RequestHead, 'method' | 'headers'> | undefined): boolean {
+  return request?.method === 'CONNECT' && request.headers.get(':protocol') === 'websocket';
+}
+
+/** Has it been accepted: are the bodies of both sides the WebSocket's from here on (section 5)? */
+export function becomesWebSocket(
+  request: Pick<RequestHead, 'method' | 'headers'> | undefined,
+  response: Pick<ResponseHead, 'status'> | undefined,
+): boolean {
+  const { status = 0 } = response ?? {};
+  return asksForWebSocket(request) && status >= 200 && status < 300;
+}
+
 /** How a message came to its end. */
 export type MessageEnd =
   /** As its framing says. */
