@@ -40,6 +40,7 @@ enum record_flags {
 	FLAG_PLACED = 16,     /* gap: `offset` counts; without it, losses that have added up */
 	FLAG_MAY_ARRIVE = 32, /* gap: the other end's calls may still supply the bytes */
 	FLAG_RESUMED = 64,    /* the first bytes of a stream whose verdict's term is over */
+	FLAG_STRANGER = 128,  /* endpoint: out of scope; told by its connect() or accept() */
 };
 
 enum stream_kind {

@@ -154,9 +154,12 @@ int sys_exit(u64 *ctx)
 	/* A connection that is on its way has its addresses already. */
 	if (result < 0 && !(call == CALL_CONNECT && result == -EINPROGRESS))
 		return 0;
-	if (!in_scope(bpf_get_current_pid_tgid() >> 32))
-		return 0;
 	fd = CALL_ARG0(regs);
+	if (!in_scope(bpf_get_current_pid_tgid() >> 32)) {
+		if (!whole_machine && (call == CALL_ACCEPT || call == CALL_CONNECT))
+			stranger_connected(call == CALL_ACCEPT ? result : fd);
+		return 0;
+	}
 
 	switch (call) {
 	case CALL_PIPE:

@@ -142,16 +142,19 @@ export function decodeControl(ring: Buffer, at: number): ControlRecord | undefin
       const tied = addresses(ring, at + TIE.addresses);
       return tied && { type: 'tie', time, stream, addresses: tied };
     }
-    case RECORD.endpoint:
+    case RECORD.endpoint: {
+      const flags = ring.readUInt16LE(at + HEAD.flags);
       return {
         type: 'endpoint',
         time,
         stream,
         pid,
         fd: ring.readInt32LE(at + ENDPOINT.fd),
-        reader: (ring.readUInt16LE(at + HEAD.flags) & FLAG.read) !== 0,
+        reader: (flags & FLAG.read) !== 0,
         comm: text(ring, at + ENDPOINT.comm, COMM_LENGTH),
+        ...(flags & FLAG.stranger && { stranger: true }),
       };
+    }
     case RECORD.eof:
       return { type: 'eof', time, stream };
     case RECORD.fork: {

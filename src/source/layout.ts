@@ -21,6 +21,7 @@ export const FLAG = {
   placed: 16,
   mayArrive: 32,
   resumed: 64,
+  stranger: 128,
 } as const;
 
 /** `struct record_head`. */

@@ -87,6 +87,8 @@ export interface EndpointRecord {
   readonly fd: number;
   readonly reader: boolean;
   readonly comm: string;
+  /** It is out of scope: it has connected or accepted, and may be gone by now. */
+  readonly stranger?: true | undefined;
 }
 
 /** A reader met the end of a stream. */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Who is at the ends of a stream: seen calling, found in /proc, or not known. */
 import type { HeldSocket, Holder, HolderQuery, ProcessInfo } from '../sensor/messages.ts';
-import type { Addresses, StreamRecord } from '../source/records.ts';
+import type { Addresses, EndpointRecord, StreamRecord } from '../source/records.ts';
 import type { Endpoint, FrameContent, HttpFrame } from './frame.ts';
 import { LocalAddresses } from './local-addresses.ts';
 import type { ProcessTable } from './processes.ts';
@@ -86,6 +86,16 @@ export class Ends {
       if (this.#held.size <= HELD_MAX) break;
       this.#held.delete(key);
     }
+  }
+
+  /** A process out of scope has connected, or accepted the connection; by now it may be gone, and its pid another's. */
+  stranger({ source, destination }: Stream, { pid, comm, reader }: EndpointRecord): void {
+    if (!source || !destination) return;
+    const [local, remote] = reader ? [destination, source] : [source, destination];
+    this.held([{ local, remote, process: { pid, comm } }]);
+    this.#lookup.process(pid).then((process) => {
+      if (process?.comm === comm) this.held([{ local, remote, process }]);
+    });
   }
 
   /** Who alone held the socket at this end when the connection was young; its calls were not seen. */

@@ -397,8 +397,12 @@ export class Tracker implements RecordSink {
   }
 
   #endpoint(record: EndpointRecord): void {
-    this.processes.named(record.pid, record.comm);
     const stream = this.#streams.get(record.stream) ?? this.#resume(record.stream);
+    if (record.stranger) {
+      if (stream) this.#ends.stranger(stream, record);
+      return;
+    }
+    this.processes.named(record.pid, record.comm);
     if (stream) this.#seen(stream, record.reader, record.pid, record.fd, record.time);
   }
 

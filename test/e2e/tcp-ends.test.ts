@@ -112,6 +112,44 @@ test('--pid: who was at the other end of an open connection is known, though it 
   );
 });
 
+/** A server that answers each connection's request, and closes it. */
+const ANSWERING = `
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    peer, _ = listener.accept()
+    peer.recv(65536)
+    peer.sendall(os.environ["RESPONSE"].encode())
+    peer.close()
+`;
+
+test('--pid of a server: who has asked is known, though each connects once and is gone at once', {
+  skip,
+}, async () => {
+  const watched = spawn(PYTHON, ['-c', ANSWERING], {
+    env: { ...process.env, RESPONSE },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const [said] = await once(watched.stdout, 'data');
+  const attached = await attach([watched.pid ?? 0]);
+  const asked: number[] = [];
+  for (let count = 0; count < 10; count++) {
+    const header = 'Content-Type: application/json';
+    const url = `http://127.0.0.1:${Number(said)}/mcp`;
+    const curl = spawn('curl', ['-s', '-H', header, '-d', BODY, url], { stdio: 'ignore' });
+    asked.push(curl.pid ?? 0);
+    await once(curl, 'exit');
+  }
+  watched.kill();
+  const capture = await attached.ended();
+  const requests = capture.messages.filter(({ type }) => type === 'request');
+  assert.deepEqual(
+    requests.map(({ from, to }) => [from?.pid, from?.comm, to?.pid]),
+    asked.map((pid) => [pid, 'curl', watched.pid]),
+  );
+});
+
 for (const [how, half, reset] of [
   ['the server has hung up', false, false],
   ['both sides have hung up', true, false],
