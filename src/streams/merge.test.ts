@@ -34,6 +34,7 @@ function gapOf(offset: number | undefined, bytes: number, more: Partial<GapRecor
 /** What came out, in order: text, or the number of bytes lost and why. */
 function collected(joined = false) {
   const out: (string | Hole)[] = [];
+  const confirmed: [offset: number, length: number, pid: number][] = [];
   let position = 0;
   const merge = new Merge(
     {
@@ -48,14 +49,53 @@ function collected(joined = false) {
         position += hole.bytes;
         out.push(hole);
       },
+      confirmed: (offset, length, { pid }) => void confirmed.push([offset, length, pid]),
     },
     joined,
   );
   const short = () =>
     out.map((each) => (typeof each === 'string' ? each : `${each.bytes} ${each.cause} ${each.lines ?? '?'}`));
   const text = () => out.map((each) => (typeof each === 'string' ? each : '_'.repeat(each.bytes))).join('');
-  return { merge, out, short, text, position: () => position };
+  return { merge, out, confirmed, short, text, position: () => position };
 }
+
+describe('who wrote what the reader had supplied', () => {
+  const other = { ...WRITER, pid: 3 };
+
+  test('is told when its call returns, which adds no bytes', () => {
+    const { merge, text, confirmed } = collected();
+    merge.data(dataOf(0, 'first second', READER));
+    merge.data(dataOf(0, 'first ', WRITER));
+    merge.data(dataOf(6, 'second', other));
+    assert.equal(text(), 'first second');
+    assert.deepEqual(confirmed, [
+      [0, 6, 1],
+      [6, 6, 3],
+    ]);
+  });
+
+  test('is told by the bytes where two calls return in another order than they wrote', () => {
+    const { merge, text, confirmed } = collected();
+    merge.data(dataOf(0, 'first second', READER));
+    merge.data(dataOf(0, 'second', other));
+    merge.data(dataOf(6, 'first ', WRITER));
+    assert.equal(text(), 'first second');
+    assert.deepEqual(confirmed, [
+      [6, 6, 3],
+      [0, 6, 1],
+    ]);
+  });
+
+  test('is told, too, of the one whose bytes were read, when another returns first whose bytes were not', () => {
+    const { merge, text, confirmed } = collected();
+    merge.data(dataOf(0, 'first ', READER));
+    merge.data(dataOf(0, 'second', other));
+    merge.data(dataOf(6, 'first ', WRITER));
+    merge.data(dataOf(12, 'third', READER));
+    assert.equal(text(), 'first secondthird');
+    assert.deepEqual(confirmed, [[0, 6, 1]]);
+  });
+});
 
 describe('bytes of a stream', () => {
   test('pass as the writer wrote them', () => {

@@ -16,7 +16,7 @@ import type { LossCause } from './frame.ts';
  */
 const AHEAD_MAX = 4096;
 /** A writer's call returns no later than this after its reader's, when the two race: its thread may have to wait for a processor. */
-const RACE_NS = 50e6;
+export const RACE_NS = 50e6;
 /** How long a hole may stay open for bytes in flight on another processor. */
 const IN_FLIGHT_NS = 200e6;
 
@@ -27,6 +27,8 @@ export interface MergeSink {
   /** `record` says who supplied the bytes and when. They are valid only during the call. */
   bytes(bytes: Buffer, offset: number, record: Supplier): void;
   lost(hole: Hole): void;
+  /** `length` bytes at `offset` that the reader had supplied are `record`'s: its writer's call has returned. */
+  confirmed(offset: number, length: number, record: Supplier): void;
 }
 
 export type Supplier = Pick<DataRecord, 'time' | 'pid' | 'fd' | 'fromReader' | 'packetEnd'>;
@@ -59,8 +61,9 @@ interface Unplaced {
 export class Merge {
   readonly #sink: MergeSink;
   #position = 0;
-  /** Supplied by the reader, ending at `#position`, not confirmed yet. */
+  /** Supplied by the reader, not confirmed yet, and the position behind it. */
   #ahead: Buffer | undefined;
+  #aheadEnd = 0;
   /** Beyond a hole, by position. */
   #early: Early[] = [];
   #unplaced: Unplaced | undefined;
@@ -212,10 +215,16 @@ export class Merge {
   #accept(record: DataRecord): void {
     const { bytes, offset } = record;
     const known = Math.min(this.#position - offset, bytes.length);
-    if (known > 0 && !record.fromReader && !this.#confirms(bytes, offset, known)) {
-      // Another writer's bytes: this reader has not had them yet.
-      this.#emit(bytes, this.#position, record);
-      return;
+    if (known > 0 && !record.fromReader) {
+      const place = this.#placeOf(bytes, offset, known);
+      if (place === undefined) {
+        // Another writer's bytes: this reader has not had them yet. Its own may still be confirmed.
+        const ahead = this.#ahead;
+        this.#emit(bytes, this.#position, record);
+        this.#ahead = ahead;
+        return;
+      }
+      this.#sink.confirmed(place, known, record);
     }
     if (known >= bytes.length) return;
     this.#emit(known > 0 ? bytes.subarray(known) : bytes, this.#position, record);
@@ -231,8 +240,10 @@ export class Merge {
     this.#sink.bytes(bytes, offset, record);
   }
 
+  /** Bytes that end at the position. */
   #remember(bytes: Buffer): void {
-    const before = this.#ahead;
+    const before = this.#aheadEnd === this.#position - bytes.length ? this.#ahead : undefined;
+    this.#aheadEnd = this.#position;
     const tail = bytes.length > AHEAD_MAX ? bytes.subarray(bytes.length - AHEAD_MAX) : bytes;
     if (!before || tail.length === AHEAD_MAX) this.#ahead = Buffer.from(tail);
     else
@@ -242,18 +253,26 @@ export class Merge {
       ]);
   }
 
-  /** Are the first `known` bytes the ones the reader supplied at that place? What cannot be compared is believed. */
-  #confirms(bytes: Buffer, offset: number, known: number): boolean {
-    if (!this.#ahead) return true;
-    const start = this.#position - this.#ahead.length;
+  /**
+   * Where the first `known` of these bytes are among those that the reader supplied; `undefined` if it has not had
+   * them. What cannot be compared is believed to be at its place.
+   */
+  #placeOf(bytes: Buffer, offset: number, known: number): number | undefined {
+    if (!this.#ahead) return offset;
+    const start = this.#aheadEnd - this.#ahead.length;
     const from = Math.max(offset, start);
-    const to = offset + known;
-    if (to <= from) return true;
-    const expected = this.#ahead.subarray(from - start, to - start);
-    if (!expected.equals(bytes.subarray(from - offset, to - offset))) return false;
-    const rest = this.#ahead.subarray(to - start);
-    this.#ahead = rest.length ? rest : undefined;
-    return true;
+    const to = Math.min(offset + known, this.#aheadEnd);
+    const overlaps = from < to;
+    const expected = this.#ahead.subarray(from - start, Math.max(from, to) - start);
+    if (overlaps && expected.equals(bytes.subarray(from - offset, to - offset))) {
+      const rest = this.#ahead.subarray(to - start);
+      this.#ahead = rest.length ? rest : undefined;
+      return offset;
+    }
+    // Two writers' calls may return in another order than their bytes went in.
+    const elsewhere = known === bytes.length ? this.#ahead.indexOf(bytes) : -1;
+    if (elsewhere >= 0) return start + elsewhere;
+    return overlaps ? undefined : offset;
   }
 
   #hold(at: number, early: Early): void {

@@ -5,6 +5,7 @@ import type { LineFramer } from '../protocols/lines.ts';
 import type { StreamRecord } from '../source/records.ts';
 import type { Address, StreamRef } from './frame.ts';
 import type { Merge } from './merge.ts';
+import type { Written } from './written.ts';
 
 /** For how long a stream is not worth copying: for good, or until a call begins with the head of an HTTP/1 message. */
 export type StopUntil = 'always' | 'http1-head';
@@ -43,6 +44,8 @@ export interface Stream extends StreamRef {
   reader: End;
   /** Every process seen writing: a wrapper and the server it started may share a descriptor. */
   readonly writers: Set<number>;
+  /** Which of them wrote what the reader's calls have supplied. */
+  readonly written: Written;
   stderr: boolean;
   /** Of the clear text inside TLS: which connection carries it could not be told in time. */
   untied: boolean;

@@ -14,16 +14,19 @@ import type {
 import { Encrypted } from './encrypted.ts';
 import { Ends, type Lookup } from './ends.ts';
 import type { Endpoint, HttpExchange, HttpStep, StreamItem } from './frame.ts';
-import { type Hole, Merge, type Supplier } from './merge.ts';
+import { type Hole, Merge, RACE_NS, type Supplier } from './merge.ts';
 import { ProcessTable } from './processes.ts';
 import { HOLD_NS, ReleaseQueue } from './release.ts';
 import { Sockets } from './sockets.ts';
 import { addressKey, type End, objectOf, type StopUntil, type Stream, unknownEnd } from './stream.ts';
+import { Written } from './written.ts';
 
 /** A stream that nobody recognised and that does not look like JSON is given up after so many bytes in one line. */
 const UNKNOWN_LINE_MAX = 256 << 10;
 /** The same when nothing can be said of the line's beginning, because a part of it is lost. */
 const UNKNOWN_CUT_MAX = 4 << 20;
+/** PAYLOAD_CHUNK in bpf/record.h: of a longer call the writer does not hand over again what the reader has supplied. */
+const PAYLOAD_CHUNK = 65536;
 /** Ended streams are put aside this long after their last bytes. */
 const FORGET_NS = 5e9;
 /** Streams put aside that can still go on: a FIFO has one writer after another, a pipe may be used late. */
@@ -299,6 +302,7 @@ export class Tracker implements RecordSink {
     if (before && !before.ended) {
       // The kernel had forgotten an idle stream; to us it goes on.
       before.merge.restart();
+      before.written.clear();
       before.kernelId = record.stream;
       this.#streams.set(record.stream, before);
       if (before.stopped) this.#verdicts.stop(record.stream, before.stopped);
@@ -308,6 +312,7 @@ export class Tracker implements RecordSink {
       {
         bytes: (bytes, offset, supplier) => this.#bytes(stream, bytes, offset, supplier),
         lost: (hole) => this.#lost(stream, hole),
+        confirmed: (offset, length, { pid }) => stream.written.add(offset, length, pid),
       },
       // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
       record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls',
@@ -334,6 +339,7 @@ export class Tracker implements RecordSink {
       writer: unknownEnd(),
       reader: unknownEnd(),
       writers: new Set(),
+      written: new Written(),
       stderr: record.carrier === 'stderr',
       hello: undefined,
       untied: false,
@@ -551,10 +557,15 @@ export class Tracker implements RecordSink {
   }
 
   #line(stream: Stream, line: Line, time: number, writer: number | undefined): void {
-    const from = writer === undefined ? undefined : this.processes.get(writer);
+    const last = line.offset + line.size - 1;
+    const from = (pid: number | undefined) => (pid === undefined ? undefined : this.processes.get(pid));
+    const known = from(writer);
     if (line.content.type !== 'incomplete') stream.unframed = 0;
     stream.begun = true;
-    const ready = this.#ends.whenKnown(stream, line.content, time);
+    const bothKnown = this.#ends.whenKnown(stream, line.content, time);
+    const told = writer !== undefined || !this.#willTell(stream, line.size);
+    const ready = (now: number) =>
+      (told || now - time > RACE_NS || stream.written.by(last) !== undefined) && bothKnown(now);
     const { reader } = stream;
     this.#enqueue(stream, time, line.size, ready, (at) => ({
       kind: 'frame',
@@ -562,10 +573,15 @@ export class Tracker implements RecordSink {
       stream,
       offset: line.offset,
       size: line.size,
-      from: from ?? this.#ends.who(stream, 'writer', time),
+      from: known ?? from(stream.written.by(last)) ?? this.#ends.who(stream, 'writer', time),
       to: this.#ends.whoWas(reader, time) ?? this.#ends.who(stream, 'reader', time),
       content: line.content,
     }));
+  }
+
+  /** The reader has supplied a frame: will its writer's call, which is about to return, say that it is its own? */
+  #willTell({ carrier, writer }: Stream, size: number): boolean {
+    return carrier !== 'tls' && writer.pid !== undefined && !writer.presumed && size < PAYLOAD_CHUNK;
   }
 
   #end(stream: Stream, time: number): void {
