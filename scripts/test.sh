@@ -8,5 +8,5 @@ if [ $# -eq 0 ]; then
   node_modules/.bin/biome check --error-on-warnings . || failed=1
   set -- 'src/**/*.test.ts' 'test/**/*.test.ts' 'fuzz/**/*.test.ts'
 fi
-sh scripts/node.sh --test --test-concurrency=1 --test-reporter=./test/support/reporter.ts "$@" || failed=1
+sh scripts/node.sh --test --test-concurrency=1 --import=./test/support/seed.ts --test-reporter=./test/support/reporter.ts "$@" || failed=1
 exit $failed
