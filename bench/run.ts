@@ -4,11 +4,12 @@
  * unwatched and beside the tools one would use instead. All in turn, in one run;
  * medians over the rounds. `npm run bench -- [ROUNDS] [LOG-DIRECTORY] [PART…]`
  */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Bench } from './bench.ts';
 import { calls } from './calls.ts';
+import { cost } from './cost.ts';
 import { decoders } from './decoders.ts';
 import { footprint } from './footprint.ts';
 import { http } from './http.ts';
@@ -23,6 +24,7 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   decoders,
   calls,
   footprint,
+  cost,
 };
 
 const [peers = '', rounds = '5', logs = tmpdir(), ...parts] = process.argv.slice(2);
@@ -31,6 +33,7 @@ if (unknown.length) {
   console.error(`bench: no part ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
   process.exit(2);
 }
+mkdirSync(logs, { recursive: true });
 const directory = mkdtempSync(join(logs, 'mcpspy-bench-'));
 const table = new Table();
 try {

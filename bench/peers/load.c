@@ -129,12 +129,12 @@ int main(int argc, char **argv)
 	pthread_create(&reader, NULL, drain, &from[0]);
 	start = now();
 	while ((end = now()) - start < seconds) {
-		/* Every 100 messages, wait until they are due. */
+		/* At a high rate every 100 messages, else each, wait until they are due. */
 		if (rate && sent / rate > end - start) {
 			usleep(500);
 			continue;
 		}
-		for (int i = 0; i < (size > 4096 ? 1 : 100); i++) {
+		for (int i = 0; i < (size > 4096 || (rate && rate < 5000) ? 1 : 100); i++) {
 			number(request, strlen(head), 1000000000 + sent++);
 			write_all(to[1], request, size);
 		}

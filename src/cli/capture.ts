@@ -89,6 +89,7 @@ export class Capture {
     });
     try {
       const outputs = openOutputs(options);
+      sensor.outputs(outputs.sinks.flatMap(({ file }) => file ?? []));
       const ready = await starting;
       if (ready.type === 'failed') throw new CliError(ready.code, ready.message);
       const mappings = mapped(ready);

@@ -19,6 +19,8 @@ export type Line = string | readonly (string | Buffer)[];
 export interface LineSink {
   /** Nothing more is written: closed, failed, or the reader has gone. */
   readonly closed: boolean;
+  /** Descriptor of a regular file of its own. */
+  readonly file?: number | undefined;
   /** Queues one line; written when about 1 MiB has come together. Blocks while the reader is slower. */
   write(line: Line): void;
   /** Writes what is queued. */
@@ -144,6 +146,10 @@ class FileSink implements LineSink {
     this.#size = this.#regular ? stats.size : 0;
     this.#wholeInFile = this.#size;
     if (owned && this.#size > 0 && !endsWithNewline(fd, this.#size)) this.#endLine();
+  }
+
+  get file(): number | undefined {
+    return this.#owned && this.#regular ? this.#fd : undefined;
   }
 
   write(line: Line): void {

@@ -10,6 +10,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CAPTURE_FAILED, explain } from './explain.ts';
+import { HalfLines } from './half-lines.ts';
 import { preferOurselves, withOwnLimits } from './limits.ts';
 import type { FromSensor, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
 import { NewsReader } from './news.ts';
@@ -25,11 +26,13 @@ const LOSS_INTERVAL_MS = 1000;
 const SEARCH_MS = 5000;
 
 const peers = new PeerFinder((held) => send({ type: 'held', held }));
+const files = new HalfLines();
 let programs: Programs | undefined;
 let tls: TlsWatch | undefined;
 let news: NewsReader | undefined;
 let child: ChildProcess | undefined;
 let started = false;
+let holdsFiles = false;
 let command: WatchedCommand | undefined;
 let wholeMachine = false;
 
@@ -194,6 +197,11 @@ function handle(message: ToSensor): void {
         send({ type: 'failed', code, message: `${reason}; ${fix}` });
       });
       break;
+    case 'outputs':
+      if (holdsFiles) break;
+      holdsFiles = true;
+      files.hold(process.ppid, message.descriptors);
+      break;
     case 'run':
       run();
       break;
@@ -221,7 +229,10 @@ function handle(message: ToSensor): void {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, () => {});
 process.on('message', (message) => handle(message as ToSensor));
 // The watched command is not ours to kill: without its parent it goes on.
-process.on('disconnect', () => process.exit(0));
+process.on('disconnect', () => {
+  files.cut();
+  process.exit(0);
+});
 process.on('uncaughtException', (error) => {
   writeSync(
     2,

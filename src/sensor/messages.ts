@@ -90,6 +90,8 @@ export interface WatchedCommand {
 
 export type ToSensor =
   | StartMessage
+  /** Descriptors of the files that the monitor writes lines to; once. */
+  | { readonly type: 'outputs'; readonly descriptors: readonly number[] }
   /** Starts the command that was named at the start; once. */
   | { readonly type: 'run' }
   | { readonly type: 'signal'; readonly signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP' }

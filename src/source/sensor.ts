@@ -68,6 +68,11 @@ export class Sensor extends EventEmitter<SensorEvents> {
     });
   }
 
+  /** Has these files end with a whole line, should this process be killed in the middle of one. */
+  outputs(descriptors: readonly number[]): void {
+    this.#send({ type: 'outputs', descriptors });
+  }
+
   /** Starts the command that `start` named. */
   run(): void {
     this.#send({ type: 'run' });

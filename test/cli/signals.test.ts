@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Ctrl+C, SIGTERM, and the sudden end of one of the three processes. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   childrenOf,
   finish,
@@ -122,6 +123,40 @@ test('when mcpspy is killed the sensor goes, too, and CMD goes on', kernel, asyn
   assert.ok(runs(spy.command));
   assert.match((await spy.ended).stdout, /unharmed/);
 });
+
+/** Writes as much as goes, for so many seconds. */
+const FLOOD = `
+import json, os, time
+line = (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"x": "y" * 50000}}) + "\\n").encode()
+print("ready", flush=True)
+out, into = os.pipe()
+if os.fork() == 0:
+    os.close(into)
+    while os.read(out, 65536): pass
+    os._exit(0)
+until = time.monotonic() + 1.5
+while time.monotonic() < until: os.write(into, line)
+`;
+
+test(
+  'when mcpspy is killed while it writes as fast as it can, the file ends with a whole line',
+  kernel,
+  async () => {
+    for (let count = 0; count < 8; count++) {
+      const output = join(directory, `flood${count}`);
+      const spy = start([MCPSPY, 'run', '-q', '-o', output, '--', 'python3', '-c', FLOOD]);
+      await until(() => existsSync(output) && statSync(output).size > 1 << 20, 'many lines');
+      await sleep(40 * count);
+      const [sensor = 0] = childrenOf(spy.pid);
+      spy.child.kill('SIGKILL');
+      await until(() => !runs(spy.pid) && !runs(sensor), 'both to end');
+      const written = readFileSync(output, 'latin1');
+      rmSync(output);
+      assert.ok(written.endsWith('\n'), `half a line: ${written.slice(-100)}`);
+      await spy.ended;
+    }
+  },
+);
 
 test(
   'when the sensor is killed mcpspy says so, with whole lines, a summary and status 5',

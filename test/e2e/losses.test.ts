@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A ring too small for the load: what is lost is said exactly, and nothing else is touched. */
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import {
   type CaptureResult,
   cannotCapture,
   captureRun,
+  MCPSPY,
   type OutputLine,
+  ROOT,
   scratch,
 } from '../support/mcpspy.ts';
 import {
@@ -87,8 +92,13 @@ function assertAccounted(result: CaptureResult, name: string, sent: Buffer): Tal
   return { captured, lost };
 }
 
-/** `count` messages as fast as can be, a pause, then AFTER more. */
-function storm(seed: number, count: number, size: number, more: Partial<Movement> = {}): Movement {
+/** `count` messages as fast as can be, a pause of so many milliseconds, then AFTER more. */
+function storm(
+  seed: number,
+  count: number,
+  size: number,
+  { pause = 3000, ...more }: Partial<Movement> & { pause?: number } = {},
+): Movement {
   const random = chance(seed);
   const parts: Buffer[] = [INITIALIZE];
   const plan: string[] = [`${INITIALIZE.length}`, '200 sleep'];
@@ -97,7 +107,7 @@ function storm(seed: number, count: number, size: number, more: Partial<Movement
     plan.push(`${message.length}`);
   };
   for (let id = 0; id < count; id++) add(request(id, 150 + random(size), random));
-  plan.push('3000 sleep');
+  plan.push(`${pause} sleep`);
   for (let id = 0; id < AFTER; id++) {
     plan.push('5 sleep');
     add(request(count + id, 150 + random(300), random));
@@ -140,16 +150,62 @@ test('several streams too fast for a ring of 256K', { skip: cannotCapture }, asy
   assertStorm(result, movers, Object.keys(storms), true);
 });
 
-test('the monitor stands still for two seconds under load', { skip: cannotCapture }, async () => {
+/** Messages captured and lost, by stream: there are more than fit into memory. */
+async function tally(command: readonly string[]) {
+  const child = spawn(MCPSPY, ['run', '-q', '-o', '-', '--', ...command], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const streams = new Map<number, { captured: number; lost: number }>();
+  const sent: number[] = [];
+  let losses: OutputLine = {};
+  for await (const line of createInterface({ input: child.stdout })) {
+    // The load's own account, on the same standard output.
+    if (line.startsWith('{"messages":')) sent.push(JSON.parse(line).messages / 2);
+    const kind = /^\{"kind":"(\w+)"/.exec(line)?.[1];
+    if (kind === 'summary') ({ losses } = JSON.parse(line));
+    if (kind !== 'message' && kind !== 'gap') continue;
+    const stream = Number(/"stream":(\d+)/.exec(line)?.[1]);
+    const counts = streams.get(stream) ?? { captured: 0, lost: 0 };
+    streams.set(stream, counts);
+    if (kind === 'message') counts.captured++;
+    else counts.lost += JSON.parse(line).frames;
+  }
+  return { streams: [...streams.values()], sent, losses };
+}
+
+test('a ring that is full for ten seconds: what was sent is captured or lost, to the frame and by stream; then all is captured', {
+  skip: cannotCapture,
+}, async () => {
+  const load = join(scratch(), 'load');
+  const gcc = spawnSync('gcc', ['-O2', '-pthread', '-o', load, join(ROOT, 'bench', 'peers', 'load.c')]);
+  assert.equal(gcc.status, 0, String(gcc.stderr));
+  const again = '"$0" client 300 0 10 "$0" serve 300; sleep 1; "$0" client 300 1000 1 "$0" serve 300';
+  const { streams, sent, losses } = await tally(['sh', '-c', again, load]);
+  const [flood = 0, calm = 0] = sent;
+  const sums = streams.map(({ captured, lost }) => captured + lost);
+  assert.deepEqual(sums, [flood, flood, calm, calm]);
+  assert.deepEqual(
+    streams.slice(2).map(({ lost }) => lost),
+    [0, 0],
+  );
+  const [first, second] = streams.map(({ lost }) => lost);
+  assert.ok(
+    (first ?? 0) + (second ?? 0) > flood / 2,
+    'too little was lost for a ring that is full all the time',
+  );
+  assert.equal(losses['ring-full'].frames, (first ?? 0) + (second ?? 0));
+});
+
+test('the monitor stands still for five seconds under load', { skip: cannotCapture }, async () => {
   const movers = new Movers(scratch());
   const storms: Record<string, Movement> = {
-    'still-pipe': storm(5, 40_000, 600),
-    'still-socket': storm(6, 40_000, 600, { carrier: 'socketpair' }),
+    'still-pipe': storm(5, 40_000, 600, { pause: 6500 }),
+    'still-socket': storm(6, 40_000, 600, { pause: 6500, carrier: 'socketpair' }),
   };
   // The monitor is the parent of the sensor, which is the parent of the command: the command stops it by name.
   const [shell = 'sh', script = ''] = movers.script(storms, 'together');
   const stop = 'sensor=$(cut -d" " -f4 /proc/$$/stat); monitor=$(cut -d" " -f4 /proc/$sensor/stat)';
-  const command = `${stop}; (sleep 0.2; kill -STOP $monitor; sleep 2; kill -CONT $monitor) & exec ${shell} ${script}`;
+  const command = `${stop}; (sleep 0.2; kill -STOP $monitor; sleep 5; kill -CONT $monitor) & exec ${shell} ${script}`;
   const result = await captureRun(['sh', '-c', command], { options: ['-q', '--ring-size', '1M'] });
   assertStorm(result, movers, Object.keys(storms), true);
 });
