@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Reading /proc: who a process is, what it descends from, which files it holds (proc(5)). */
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { FileQuery, Holder, HolderQuery, ProcessInfo, TcpQuery } from './messages.ts';
 import { findTcpSocket } from './tcp-sockets.ts';
 
@@ -45,8 +45,34 @@ function parentOf(pid: number): number {
   return Number(fields[1] ?? 0);
 }
 
-/** These processes and all that descend from them now. */
+/** The children of `pid`, of all its threads; `undefined` where the kernel does not list them (CONFIG_PROC_CHILDREN). */
+function childrenOf(pid: number): number[] | undefined {
+  const threads = attempt(() => readdirSync(`/proc/${pid}/task`)) ?? [];
+  const lists = threads.map((thread) =>
+    attempt(() => readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1')),
+  );
+  // The list of a thread that has ended meanwhile is not missing: its children have become another's.
+  if (threads.length && lists.every((list) => list === undefined) && existsSync(`/proc/${pid}`))
+    return undefined;
+  return lists.flatMap((list) => (list ?? '').split(' ').filter(Boolean).map(Number));
+}
+
+/** These processes and all that descend from them now: as many reads as there are of them. */
 export function withDescendants(roots: readonly number[]): Set<number> {
+  const found = new Set<number>();
+  const queue = [...roots];
+  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
+    if (found.has(pid)) continue;
+    found.add(pid);
+    const children = childrenOf(pid);
+    if (!children) return fromParents(roots);
+    for (const child of children) queue.push(child);
+  }
+  return found;
+}
+
+/** The same by the parents of all processes on the machine. */
+function fromParents(roots: readonly number[]): Set<number> {
   const children = new Map<number, number[]>();
   for (const pid of allPids()) {
     const parent = parentOf(pid);
@@ -116,8 +142,15 @@ function findTcpHolders(query: TcpQuery, inScope: (pid: number) => boolean): Hol
 
 function allSockets(): typeof sockets {
   const began = performance.now();
+  const byInode = socketsOf(allPids());
+  const at = performance.now();
+  return { at, took: at - began, byInode };
+}
+
+/** Who of these processes holds which socket now. */
+export function socketsOf(pids: readonly number[]): Holding {
   const byInode = new Map<number, { pid: number; fd: number }[]>();
-  for (const pid of allPids()) {
+  for (const pid of pids) {
     for (const name of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
       const link = attempt(() => readlinkSync(`/proc/${pid}/fd/${name}`));
       if (!link?.startsWith('socket:[')) continue;
@@ -127,8 +160,7 @@ function allSockets(): typeof sockets {
       else if (holders.at(-1)?.pid !== pid) holders.push({ pid, fd: Number(name) });
     }
   }
-  const at = performance.now();
-  return { at, took: at - began, byInode };
+  return byInode;
 }
 
 /** Who holds which socket now. Serves later queries for a moment, too. */

@@ -4,7 +4,7 @@
  * message has come, that process may be gone.
  */
 import type { ConnectionMessage, HeldSocket } from './messages.ts';
-import { type Holding, readProcess, socketHolders } from './proc.ts';
+import { type Holding, readProcess, socketHolders, socketsOf } from './proc.ts';
 import { type TcpConnection, type TcpTable, tcpTables } from './tcp-sockets.ts';
 
 /** Of the time, so much may be spent on it, however many connections are made … */
@@ -26,22 +26,23 @@ function onlyHolder(socket: TcpConnection | undefined, holders: Holding): HeldSo
 
 /** The other ends, on this machine, of what these processes hold. */
 export function peersOf(pids: readonly number[]): HeldSocket[] {
+  const own = socketsOf(pids);
+  if (own.size === 0) return [];
   const tableOf = tcpTables();
-  const watched = new Set(pids);
-  const holders = socketHolders();
   const seen = new Set<TcpTable>();
-  const found: HeldSocket[] = [];
+  const peers: TcpConnection[] = [];
   for (const pid of pids) {
     const table = tableOf(pid);
     if (seen.has(table)) continue;
     seen.add(table);
     for (const { local, remote, inode } of table.connections) {
-      if (!holders.get(inode)?.some((holder) => watched.has(holder.pid))) continue;
-      const peer = onlyHolder(table.at(remote, local), holders);
-      if (peer) found.push(peer);
+      const peer = own.has(inode) ? table.at(remote, local) : undefined;
+      if (peer) peers.push(peer);
     }
   }
-  return found;
+  // Looking at everybody's descriptors takes long: only when somebody is looked for.
+  const holders = peers.length ? socketHolders() : own;
+  return peers.flatMap((peer) => onlyHolder(peer, holders) ?? []);
 }
 
 /** Looks for both ends of new connections, many at once, and not too often. */
