@@ -2,7 +2,7 @@
 /* What could not be handed over: told by its place, once, with the newlines in it. */
 #pragma once
 
-#include "streams.h"
+#include "scratch.h"
 
 struct hole {
 	u64 offset, bytes;
@@ -11,41 +11,51 @@ struct hole {
 	u32 cause;
 };
 
-static __always_inline void fill_gap(struct record_gap *gap, u64 stream, u16 flags, u32 cause)
+/*
+ * A record that lacks its place and size, or NULL when there is no room. Made in the ring and not on
+ * the stack, of which those who call have used most.
+ */
+static __always_inline struct record_gap *begin_gap(struct stream *stream, u16 flags, u32 cause)
 {
-	fill_head(&gap->head, RECORD_GAP, flags, bpf_get_current_pid_tgid() >> 32, stream);
+	struct record_gap *gap = bpf_ringbuf_reserve(&gaps, sizeof(*gap), 0);
+
+	if (!gap)
+		return NULL;
+	fill_head(&gap->head, RECORD_GAP, flags, bpf_get_current_pid_tgid() >> 32, stream->id);
 	gap->cause = cause;
+	return gap;
 }
 
 /* 0 when it found room. */
 static __always_inline int tell_hole(struct stream *stream, struct hole *hole)
 {
-	struct record_gap gap = {};
+	struct record_gap *gap = begin_gap(stream, hole->flags | FLAG_PLACED, hole->cause);
 
-	if (!stream || !hole)
-		return 0;
-	fill_gap(&gap, stream->id, hole->flags | FLAG_PLACED, hole->cause);
-	gap.offset = hole->offset;
-	gap.bytes = hole->bytes;
-	gap.lines = hole->lines;
-	return bpf_ringbuf_output(&gaps, &gap, sizeof(gap), wake_flags());
+	if (!gap)
+		return -1;
+	gap->offset = hole->offset;
+	gap->bytes = hole->bytes;
+	gap->lines = hole->lines;
+	bpf_ringbuf_submit(gap, wake_flags());
+	return 0;
 }
 
 /* 0 when it found room, or there was none to tell. The caller holds `held_busy`. */
-static __always_inline long tell_held(struct stream *stream)
+static __always_inline int tell_held(struct stream *stream)
 {
-	struct hole hole = {
-		.offset = stream->held_offset,
-		.bytes = stream->held_bytes,
-		.lines = stream->held_lines,
-		.flags = stream->held_flags,
-		.cause = stream->held_cause,
-	};
-	long error = hole.bytes ? tell_hole(stream, &hole) : 0;
+	struct record_gap *gap;
 
-	if (!error)
-		stream->held_bytes = 0;
-	return error;
+	if (!stream->held_bytes)
+		return 0;
+	gap = begin_gap(stream, stream->held_flags | FLAG_PLACED, stream->held_cause);
+	if (!gap)
+		return -1;
+	gap->offset = stream->held_offset;
+	gap->bytes = stream->held_bytes;
+	gap->lines = stream->held_lines;
+	bpf_ringbuf_submit(gap, wake_flags());
+	stream->held_bytes = 0;
+	return 0;
 }
 
 /* Keeps a hole to be told later, with those that adjoin it; 0 when it cannot. */
@@ -102,7 +112,7 @@ __noinline int note_loss(struct stream *stream, struct hole *hole)
 /* Tells what was kept and what has added up, as far as there is room. */
 __noinline int tell_losses(struct stream *stream)
 {
-	struct record_gap gap = {};
+	struct record_gap *gap;
 
 	if (!stream)
 		return 0;
@@ -113,14 +123,14 @@ __noinline int tell_losses(struct stream *stream)
 	}
 	if (!stream->lost_bytes)
 		return 0;
-	fill_gap(&gap, stream->id, FLAG_LINES_KNOWN, stream->lost_cause);
-	/* Taken at once: the other end may be adding to them. */
-	gap.bytes = __sync_lock_test_and_set(&stream->lost_bytes, 0);
-	gap.lines = __sync_lock_test_and_set(&stream->lost_lines, 0);
-	if (!bpf_ringbuf_output(&gaps, &gap, sizeof(gap), wake_flags()))
+	gap = begin_gap(stream, FLAG_LINES_KNOWN, stream->lost_cause);
+	if (!gap)
 		return 0;
-	__sync_fetch_and_add(&stream->lost_lines, gap.lines);
-	__sync_fetch_and_add(&stream->lost_bytes, gap.bytes);
+	gap->offset = 0;
+	/* Taken at once: the other end may be adding to them. */
+	gap->bytes = __sync_lock_test_and_set(&stream->lost_bytes, 0);
+	gap->lines = __sync_lock_test_and_set(&stream->lost_lines, 0);
+	bpf_ringbuf_submit(gap, wake_flags());
 	return 0;
 }
 
@@ -142,9 +152,11 @@ static long count_lines_step(u32 index, void *unused)
 	if (!scratch || at > PAYLOAD_CHUNK - 64)
 		return 1;
 	u64 *words = (u64 *)(scratch->payload + at);
+	u32 lines = 0;
 #pragma unroll
 	for (int i = 0; i < 8; i++)
-		scratch->transfer.lines += newlines_in(words[i]);
+		lines += newlines_in(words[i]);
+	scratch->transfer.lines += lines;
 	return 0;
 }
 

@@ -9,8 +9,8 @@
 /* Where a call's bytes lie in user memory. */
 struct memory {
 	u64 base;     /* one buffer … */
-	u64 segments; /* … or so many iovec at `iov` */
-	u64 iov;
+	u64 iov;      /* … or an array of iovec, … */
+	u64 segments; /* … of so many: beside each other, as in user_msghdr */
 };
 
 /*
@@ -43,6 +43,7 @@ static long writer_is_done(u32 index, struct stream_key *key)
  * The writer on another processor is between its count and the ring, which takes it a
  * microsecond. Until its record is there, whatever this process does next would come
  * before it: an answer before its question. Gives up after about 50 microseconds.
+ * `key` has to be on the stack, for bpf_loop().
  */
 static __always_inline void wait_for_writer(struct stream *stream, struct stream_key *key, u64 position)
 {
@@ -54,10 +55,10 @@ static __always_inline void wait_for_writer(struct stream *stream, struct stream
 
 static __always_inline u64 first_segment(u64 iov)
 {
-	struct iovec segment = {};
+	u64 base = 0;
 
-	bpf_probe_read_user(&segment, sizeof(segment), (void *)iov);
-	return segment.iov_base;
+	bpf_probe_read_user(&base, sizeof(base), (void *)(iov + __builtin_offsetof(struct iovec, iov_base)));
+	return base;
 }
 
 /* Ciphertext says which connection carries which clear text. */
@@ -85,32 +86,34 @@ static __noinline int carries_tls(u64 stream, struct addresses *addresses, int r
 static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memory)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct channel channel = {};
+	struct scratch *scratch = own_scratch();
 	struct transfer *transfer;
-	struct scratch *scratch;
+	struct channel *channel;
 	struct stream *stream;
 	struct file *file;
 	u64 from, to, owned, skip = 0, before = 0;
 	u16 resumed = 0;
 
-	if (!memory)
+	if (!memory || !scratch)
 		return 0;
+	channel = &scratch->channel;
+	__builtin_memset(channel, 0, sizeof(*channel));
 	file = file_of(fd);
-	if (!file || !channel_of(file, fd, reading, tgid, &channel))
+	if (!file || !channel_of(file, fd, reading, tgid, channel))
 		return 0;
-	stream = follow(&channel, tgid, 1, length);
+	stream = follow(channel, tgid, 1, length);
 	if (!stream) {
 		count_loss(LOSS_MAP_FULL, length, 0);
 		return 0;
 	}
-	if (channel.kind == KIND_TCP) {
-		before = place(stream, &channel.tcp, reading, length);
-		carries_tls(stream->id, &channel.tcp.addresses, reading, memory, length);
+	if (channel->kind == KIND_TCP) {
+		before = place(stream, &channel->tcp, reading, length);
+		carries_tls(stream->id, &channel->tcp.addresses, reading, memory, length);
 	}
 	length -= before;
 	if (reading) {
 		/* Asked before it counts: a writer that is seen from now on leaves to us what we count. */
-		int leaves_it = stream->joined && stream->writer_seen && !channel.tcp.numbered;
+		int leaves_it = stream->joined && stream->writer_seen && !channel->tcp.numbered;
 		u64 start = __sync_fetch_and_add(&stream->read, length);
 
 		if (stream->reader != tgid) {
@@ -125,10 +128,13 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 		owned = take(stream, start, to);
 		from = start < stream->blind_end ? start : owned;
 		skip = from - start;
-		if (owned > start)
-			wait_for_writer(stream, &channel.key, owned < to ? owned : to);
+		if (owned > start) {
+			struct stream_key key = channel->key;
+
+			wait_for_writer(stream, &key, owned < to ? owned : to);
+		}
 	} else {
-		if (stream->joined && !stream->writer_seen && !channel.tcp.numbered) {
+		if (stream->joined && !stream->writer_seen && !channel->tcp.numbered) {
 			/* What the reader had before was queued before we looked. Atomic: first this, then how much. */
 			__sync_lock_test_and_set(&stream->writer_seen, 1);
 			if (stream->written < stream->read) {
@@ -158,12 +164,9 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 			goto out;
 		resumed = FLAG_RESUMED;
 	}
-	scratch = own_scratch();
-	if (!scratch)
-		goto out;
 	skip += before;
 	transfer = &scratch->transfer;
-	transfer->key = channel.key;
+	transfer->key = channel->key;
 	transfer->id = stream->id;
 	transfer->time = bpf_ktime_get_ns();
 	transfer->offset = from;
@@ -173,7 +176,7 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 	transfer->tgid = tgid;
 	transfer->fd = fd;
 	transfer->flags = (reading ? FLAG_READ : 0) | resumed;
-	transfer->last_flags = channel.kind == KIND_UNIX_SEQPACKET ? FLAG_PACKET_END : 0;
+	transfer->last_flags = channel->kind == KIND_UNIX_SEQPACKET ? FLAG_PACKET_END : 0;
 	transfer->iov = memory->iov;
 	transfer->segments = memory->segments;
 	transfer->base = memory->base;
@@ -313,14 +316,13 @@ static __noinline int born(s32 fd)
 	}
 	follow(&channel, tgid, 0, 0);
 	/* The other direction of the same socket. */
-	struct channel back = {};
-
-	if (!channel_of(file, fd, 1, tgid, &back))
+	__builtin_memset(&channel, 0, sizeof(channel));
+	if (!channel_of(file, fd, 1, tgid, &channel))
 		return 0;
-	if (back.kind == KIND_TCP && !back.tcp.begun)
+	if (channel.kind == KIND_TCP && !channel.tcp.begun)
 		/* Not connected yet: nobody can have written. What is there is of an older connection. */
-		bpf_map_delete_elem(&streams, &back.key);
+		bpf_map_delete_elem(&streams, &channel.key);
 	else
-		follow(&back, tgid, 0, 0);
+		follow(&channel, tgid, 0, 0);
 	return 0;
 }

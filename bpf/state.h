@@ -129,53 +129,6 @@ struct {
 	__type(value, struct loss);
 } losses SEC(".maps");
 
-/*
- * One call's payload on its way into the ring. In map memory, not on the
- * stack: the verifier does not track its values, so its loops converge.
- */
-struct transfer {
-	struct stream_key key;
-	u64 id, time, offset;
-	u64 left;          /* bytes still to hand over */
-	u64 skip;          /* bytes at the start that are known already */
-	u64 owned;         /* from this position on they are this call's to answer for */
-	u64 iov, segments; /* user array of iovec, and how many are left in it */
-	u64 base, length;  /* what is left of the current segment */
-	u32 tgid;
-	s32 fd;
-	u16 flags;
-	u16 last_flags; /* for its last record */
-	u32 filled;     /* bytes gathered in the payload */
-	u32 failed;     /* the payload holds bytes that could not be read */
-	u32 lines;      /* newlines counted in lost bytes */
-	u32 delivered;  /* some of them are in the ring */
-};
-
-/*
- * Where a call's bytes are gathered. One a processor: the sensor sets
- * max_entries (a per-CPU map's values are limited to 32 KiB). Twice the chunk,
- * because the verifier bounds offset and length apart.
- */
-struct scratch {
-	struct transfer transfer;
-	struct record_data record;
-	u8 payload[2 * PAYLOAD_CHUNK];
-};
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct scratch);
-} scratches SEC(".maps");
-
-/* Of tracepoint programs only: they run with preemption off, so the processor's own is theirs. */
-static __always_inline struct scratch *own_scratch(void)
-{
-	u32 processor = bpf_get_smp_processor_id();
-
-	return bpf_map_lookup_elem(&scratches, &processor);
-}
-
 u64 last_stream_id = 0;
 
 /* Is this thread group watched? */

@@ -172,7 +172,6 @@ static __noinline struct stream *begin_stream(struct channel *channel, struct st
 		}
 		fresh.first_seq = end->begun && !joined ? end->first : end->tail - (u32)moved;
 	}
-	tell_losses(before);
 	/* A key in use for another object means that this object is younger than our watch. */
 	fresh.joined = before && channel->kind != KIND_TCP ? 0 : joined;
 	fresh.id = __sync_fetch_and_add(&last_stream_id, 1) + 1;
@@ -207,6 +206,8 @@ static __always_inline struct stream *follow(struct channel *channel, u32 tgid, 
 			stream->owner = channel->owner;
 		return stream;
 	}
+	/* Here and not in begin_stream(), which uses much of the stack itself. */
+	tell_losses(stream);
 	return begin_stream(channel, stream, tgid, joined, moved);
 }
 
@@ -255,10 +256,14 @@ static __noinline int term_is_over(u64 id, u64 base)
 static __always_inline void tell_endpoint(u64 stream, u32 tgid, s32 fd, int reading)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct record_endpoint record = {};
+	struct record_endpoint *record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
 
-	fill_head(&record.head, RECORD_ENDPOINT, reading ? FLAG_READ : 0, tgid, stream);
-	record.fd = fd;
-	BPF_CORE_READ_STR_INTO(&record.comm, task, group_leader, comm);
-	bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags());
+	if (!record)
+		return;
+	fill_head(&record->head, RECORD_ENDPOINT, reading ? FLAG_READ : 0, tgid, stream);
+	record->fd = fd;
+	record->reserved = 0;
+	__builtin_memset(record->comm, 0, sizeof(record->comm));
+	BPF_CORE_READ_STR_INTO(&record->comm, task, group_leader, comm);
+	bpf_ringbuf_submit(record, wake_flags());
 }

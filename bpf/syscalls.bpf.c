@@ -72,15 +72,27 @@ static __always_inline int reads(u32 call)
 	return call == CALL_READ || call == CALL_READV || call == CALL_RECVFROM || call == CALL_RECVMSG;
 }
 
-static __always_inline int message_moved(s32 fd, int reading, u64 length, struct user_msghdr *message)
+static __always_inline int buffer_moved(s32 fd, int reading, u64 length, u64 buffer)
+{
+	struct memory memory = { .base = buffer };
+
+	return moved(fd, reading, length, &memory);
+}
+
+static __always_inline int segments_moved(s32 fd, int reading, u64 length, u64 iov, u64 segments)
+{
+	struct memory memory = { .iov = iov, .segments = segments };
+
+	return moved(fd, reading, length, &memory);
+}
+
+/* `message`: a struct user_msghdr of the program's. */
+static __always_inline int message_moved(s32 fd, int reading, u64 length, u64 message)
 {
 	struct memory memory = {};
 
-	if (!message || !message->msg_iovlen)
-		return 0;
-	memory.iov = message->msg_iov;
-	memory.segments = message->msg_iovlen;
-	return moved(fd, reading, length, &memory);
+	bpf_probe_read_user(&memory.iov, 16, (void *)(message + __builtin_offsetof(struct user_msghdr, msg_iov)));
+	return memory.segments ? moved(fd, reading, length, &memory) : 0;
 }
 
 /* sendmmsg and recvmmsg: the kernel wrote each message's length back. */
@@ -93,13 +105,14 @@ struct batch {
 
 static long batch_step(u32 index, struct batch *batch)
 {
-	struct mmsghdr message = {};
+	u64 message = batch->messages + index * sizeof(struct mmsghdr);
+	u32 length = 0;
 
 	if (index >= batch->count)
 		return 1;
-	bpf_probe_read_user(&message, sizeof(message), (void *)(batch->messages + index * sizeof(message)));
-	if (message.msg_len)
-		message_moved(batch->fd, batch->reading, message.msg_len, &message.msg_hdr);
+	bpf_probe_read_user(&length, sizeof(length), (void *)(message + __builtin_offsetof(struct mmsghdr, msg_len)));
+	if (length)
+		message_moved(batch->fd, batch->reading, length, message);
 	return 0;
 }
 
@@ -140,7 +153,6 @@ int sys_exit(u64 *ctx)
 	struct pt_regs *regs = (void *)ctx[0];
 	long result = ctx[1];
 	u64 number = CALL_NR(regs);
-	struct memory memory = {};
 	u32 call;
 	s32 fd;
 
@@ -186,22 +198,15 @@ int sys_exit(u64 *ctx)
 	case CALL_READ:
 	case CALL_WRITE:
 	case CALL_SENDTO:
-		memory.base = CALL_ARG1(regs);
-		return moved(fd, reads(call), result, &memory);
+		return buffer_moved(fd, reads(call), result, CALL_ARG1(regs));
 	case CALL_READV:
 	case CALL_WRITEV:
-		memory.iov = CALL_ARG1(regs);
-		memory.segments = CALL_ARG2(regs);
-		return moved(fd, reads(call), result, &memory);
+		return segments_moved(fd, reads(call), result, CALL_ARG1(regs), CALL_ARG2(regs));
 	case CALL_RECVMSG:
 		if (CALL_ARG2(regs) & (MSG_PEEK | MSG_OOB))
 			return 0;
-	case CALL_SENDMSG: {
-		struct user_msghdr message = {};
-
-		bpf_probe_read_user(&message, sizeof(message), (void *)CALL_ARG1(regs));
-		return message_moved(fd, reads(call), result, &message);
-	}
+	case CALL_SENDMSG:
+		return message_moved(fd, reads(call), result, CALL_ARG1(regs));
 	case CALL_RECVMMSG:
 		if (CALL_ARG3(regs) & (MSG_PEEK | MSG_OOB))
 			return 0;

@@ -78,22 +78,23 @@ static __noinline u64 begin_direction(struct stream_key *key, u64 pair, u32 join
 }
 
 /* Both begin at once, so that each has its pair. */
-static __noinline int begin_both(u64 object, u32 tgid, u32 library)
+static __noinline int begin_both(struct tls_call *call, u32 tgid)
 {
-	struct tls_object *state = object_of(object, tgid, 0);
+	struct tls_object *state;
 	struct stream_key key;
 	u32 joined;
-	u64 id;
 
+	if (!call)
+		return 0;
+	state = object_of(call->object, tgid, 0);
 	if (!state)
 		return 0;
 	/* Begun before: the kernel has forgotten a stream that was idle for long. */
 	joined = !state->born || state->ids[0];
-	tls_key(object, tgid, 0, &key);
-	id = begin_direction(&key, 0, joined, library);
-	state->ids[0] = id;
-	tls_key(object, tgid, 1, &key);
-	state->ids[1] = begin_direction(&key, id, joined, library);
+	tls_key(call->object, tgid, 0, &key);
+	state->ids[0] = begin_direction(&key, 0, joined, TLS_LIBRARY(call->cookie));
+	tls_key(call->object, tgid, 1, &key);
+	state->ids[1] = begin_direction(&key, state->ids[0], joined, TLS_LIBRARY(call->cookie));
 	if (state->tie == TLS_TIED) {
 		tell_tie(state, tgid, 0);
 		tell_tie(state, tgid, 1);

@@ -107,14 +107,12 @@ static __always_inline int put(struct tls_transfer *transfer, u32 length)
 
 static __noinline int lose_clear_text(struct tls_transfer *transfer, u64 length, u32 cause)
 {
-	struct stream_key key;
 	struct stream *stream;
 	struct hole hole = {};
 
 	if (!transfer)
 		return 0;
-	key = transfer->key;
-	stream = bpf_map_lookup_elem(&streams, &key);
+	stream = bpf_map_lookup_elem(&streams, &transfer->key);
 	if (!stream)
 		return 0;
 	hole.offset = transfer->offset;

@@ -67,7 +67,7 @@ static __noinline int clear_text_moved(struct tls_call *call, u64 length)
 	tls_key(call->object, tgid, reading, &key);
 	stream = bpf_map_lookup_elem(&streams, &key);
 	if (!stream) {
-		begin_both(call->object, tgid, TLS_LIBRARY(call->cookie));
+		begin_both(call, tgid);
 		stream = bpf_map_lookup_elem(&streams, &key);
 	}
 	if (!stream) {

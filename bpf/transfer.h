@@ -8,13 +8,11 @@
 static __noinline int lose(struct scratch *scratch, u64 length, u32 cause)
 {
 	struct hole hole = {};
-	struct stream_key key;
 	struct stream *stream;
 
 	if (!scratch)
 		return 0;
-	key = scratch->transfer.key;
-	stream = bpf_map_lookup_elem(&streams, &key);
+	stream = bpf_map_lookup_elem(&streams, &scratch->transfer.key);
 	if (!stream)
 		return 0;
 	hole.offset = scratch->transfer.offset;
