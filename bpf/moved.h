@@ -119,8 +119,8 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 		if (stream->reader != tgid) {
 			stream->reader = tgid;
 			tell_endpoint(stream->id, tgid, fd, 1);
-			if (channel.kind == KIND_TCP)
-				tell_far_end(stream->id, &channel.key, 0);
+			if (channel->kind == KIND_TCP)
+				tell_far_end(stream->id, &channel->key, 0);
 		}
 		if (leaves_it)
 			return 0;
@@ -147,8 +147,8 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 		if (stream->writer != tgid) {
 			stream->writer = tgid;
 			tell_endpoint(stream->id, tgid, fd, 0);
-			if (channel.kind == KIND_TCP)
-				tell_far_end(stream->id, &channel.reverse, 1);
+			if (channel->kind == KIND_TCP)
+				tell_far_end(stream->id, &channel->reverse, 1);
 		}
 		owned = take(stream, from, to);
 		/* What the reader has supplied is handed over again to be compared, unless it is long. */

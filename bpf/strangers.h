@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "streams.h"
+#include "scratch.h"
 
 struct stranger {
 	u32 tgid;
@@ -19,14 +19,21 @@ struct {
 	__type(value, struct stranger);
 } strangers SEC(".maps");
 
-static __always_inline void tell_stranger(u64 stream, struct stranger *who, int reading)
+static __noinline int tell_stranger(u64 stream, struct stranger *who, int reading)
 {
-	struct record_endpoint record = {};
+	struct record_endpoint *record;
 
-	fill_head(&record.head, RECORD_ENDPOINT, FLAG_STRANGER | (reading ? FLAG_READ : 0), who->tgid, stream);
-	record.fd = -1;
-	__builtin_memcpy(record.comm, who->comm, COMM_LEN);
-	bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags());
+	if (!who)
+		return 0;
+	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
+	if (!record)
+		return 0;
+	fill_head(&record->head, RECORD_ENDPOINT, FLAG_STRANGER | (reading ? FLAG_READ : 0), who->tgid, stream);
+	record->fd = -1;
+	record->reserved = 0;
+	__builtin_memcpy(record->comm, who->comm, COMM_LEN);
+	bpf_ringbuf_submit(record, wake_flags());
+	return 0;
 }
 
 /* A process in scope is seen at this stream for the first time: who is at the other end? */
@@ -47,18 +54,23 @@ static __noinline int stranger_connected(s32 fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct stranger who = { .tgid = bpf_get_current_pid_tgid() >> 32 };
-	struct channel channel = {};
+	struct scratch *scratch = own_scratch();
 	struct file *file = file_of(fd);
+	struct channel *channel;
 	struct stream *stream;
 
-	if (!file || !channel_of(file, fd, 0, who.tgid, &channel) || channel.kind != KIND_TCP)
+	if (!file || !scratch)
+		return 0;
+	channel = &scratch->channel;
+	__builtin_memset(channel, 0, sizeof(*channel));
+	if (!channel_of(file, fd, 0, who.tgid, channel) || channel->kind != KIND_TCP)
 		return 0;
 	BPF_CORE_READ_STR_INTO(&who.comm, task, group_leader, comm);
-	bpf_map_update_elem(&strangers, &channel.key, &who, BPF_ANY);
-	stream = bpf_map_lookup_elem(&streams, &channel.key);
+	bpf_map_update_elem(&strangers, &channel->key, &who, BPF_ANY);
+	stream = bpf_map_lookup_elem(&streams, &channel->key);
 	if (stream)
 		tell_stranger(stream->id, &who, 0);
-	stream = bpf_map_lookup_elem(&streams, &channel.reverse);
+	stream = bpf_map_lookup_elem(&streams, &channel->reverse);
 	if (stream)
 		tell_stranger(stream->id, &who, 1);
 	return 0;
