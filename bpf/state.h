@@ -64,6 +64,8 @@ struct stream {
 	u32 kind;
 	u32 first_seq; /* TCP: sequence number of the byte at position 0 */
 	u32 writer_placed, reader_placed; /* TCP: this end's count stands where the sequence numbers say */
+	u32 replaced; /* one end is putting another stream in its place */
+	u32 reserved;
 };
 
 struct {

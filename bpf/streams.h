@@ -186,13 +186,41 @@ static __noinline struct stream *begin_stream(struct channel *channel, struct st
 	return stream;
 }
 
+struct succession {
+	struct stream_key key;
+	u64 before;
+};
+
+static long is_replaced(u32 index, struct succession *of)
+{
+	struct stream *stream = bpf_map_lookup_elem(&streams, &of->key);
+
+	return stream && stream->id != of->before;
+}
+
+/*
+ * Both ends of a connection that uses addresses again may find the old stream at the same time. One of
+ * them puts a new one in its place; this is the other one's, which waits for that, or NULL.
+ */
+static __always_inline struct stream *successor(struct channel *channel, struct stream *before)
+{
+	struct succession of = { .key = channel->key, .before = before->id };
+	struct stream *stream;
+
+	if (!__sync_val_compare_and_swap(&before->replaced, 0, 1))
+		return NULL;
+	bpf_loop(1000, is_replaced, &of, 0);
+	stream = bpf_map_lookup_elem(&streams, &of.key);
+	return stream && stream->id != of.before ? stream : NULL;
+}
+
 /*
  * Finds the stream, or begins it. `joined`: it may have carried bytes before. `moved`: bytes of the call
  * that brought us here; 0 when its descriptor is new.
  */
 static __always_inline struct stream *follow(struct channel *channel, u32 tgid, u32 joined, u64 moved)
 {
-	struct stream *stream = bpf_map_lookup_elem(&streams, &channel->key);
+	struct stream *stream = bpf_map_lookup_elem(&streams, &channel->key), *next;
 	struct tcp_end *end = &channel->tcp;
 
 	if (!stream)
@@ -206,6 +234,9 @@ static __always_inline struct stream *follow(struct channel *channel, u32 tgid, 
 			stream->owner = channel->owner;
 		return stream;
 	}
+	next = successor(channel, stream);
+	if (next)
+		return next;
 	/* Here and not in begin_stream(), which uses much of the stack itself. */
 	tell_losses(stream);
 	return begin_stream(channel, stream, tgid, joined, moved);

@@ -21,7 +21,7 @@ const GAPS_SIZE = 1 << 20;
 const LINES_KNOWN = 8;
 /** `struct stream` in bpf/state.h. */
 export const STREAM = {
-  size: 160,
+  size: 168,
   id: 0,
   lostBytes: 72,
   lostLines: 80,

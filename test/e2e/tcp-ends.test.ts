@@ -112,6 +112,52 @@ test('--pid: who was at the other end of an open connection is known, though it 
   );
 });
 
+/** A client that uses its port again for each connection, and a server, in two threads: both ends begin at once. */
+const REUSING = `
+import socket, struct, threading
+listener = socket.create_server(("127.0.0.1", 0))
+def serve():
+    for turn in range(400):
+        peer, _ = listener.accept()
+        peer.recv(65536)
+        body = b'{"jsonrpc":"2.0","id":%d,"result":{}}' % turn
+        peer.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+        try: peer.recv(1)
+        except ConnectionResetError: pass
+        peer.close()
+thread = threading.Thread(target=serve)
+thread.start()
+port = 0
+for turn in range(400):
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.bind(("127.0.0.1", port))
+    port = client.getsockname()[1]
+    client.connect(listener.getsockname())
+    body = b'{"jsonrpc":"2.0","id":%d,"method":"tools/list"}' % turn
+    client.sendall(b"POST /mcp HTTP/1.1\\r\\nHost: x\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n" % len(body) + body)
+    client.recv(65536)
+    # Without a word, and so without a time in which the port rests.
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+thread.join()
+`;
+
+test('addresses that are used again at once, 400 times: each connection has its own request and answer', {
+  skip,
+}, async () => {
+  const capture = await captureRun([PYTHON, '-c', REUSING]);
+  assert.equal(capture.code, 0, capture.stderr);
+  assert.deepEqual(
+    capture.messages.map(({ id, type, status }) => [id, type, status]),
+    Array.from({ length: 400 }, (_, id) => [
+      [id, 'request', 'pending'],
+      [id, 'response', 'ok'],
+    ]).flat(),
+  );
+  assert.deepEqual(capture.gaps, []);
+});
+
 /** A server that answers each connection's request, and closes it. */
 const ANSWERING = `
 import os, socket
