@@ -41,12 +41,12 @@ function send(message: FromSensor): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => {});
 }
 
-/** Puts pids and their descendants in scope; repeated until no fork slipped between reading and marking. */
-function watch(loaded: Programs, pids: readonly number[]): void {
+/** Puts pids and their descendants in scope; repeated until no fork slipped between reading and marking. @returns all of them. */
+function watch(loaded: Programs, pids: readonly number[]): Set<number> {
   const marked = new Set<number>();
   for (;;) {
     const fresh = [...withDescendants(pids)].filter((pid) => !marked.has(pid));
-    if (!fresh.length) return;
+    if (!fresh.length) return marked;
     for (const pid of fresh) {
       loaded.setScope(pid, SCOPE.watched);
       marked.add(pid);
@@ -110,8 +110,8 @@ async function start(message: StartMessage): Promise<void> {
   for (const pid of message.ignore) programs.setScope(pid, SCOPE.ignored);
   programs.attach();
   const uprobes = watchTls(programs, loaded.uprobes.kind);
-  watch(programs, message.pids);
-  const known = wholeMachine ? allPids() : [...withDescendants(message.pids)];
+  const marked = watch(programs, message.pids);
+  const known = wholeMachine ? allPids() : [...marked];
   const ignored = new Set([process.pid, ...message.ignore]);
   // Only then: who is told that mcpspy watches may let go what it held back.
   await probed(known);
