@@ -27,6 +27,8 @@ const ACCEPT_MS = 50;
 const ACCEPT_TRIES = 40;
 /** So long after a connection has begun, the ends that no call has shown are looked for. */
 const YOUNG_MS = 5;
+/** So long the ends of what was made in scope have to show themselves before everybody's descriptors are looked at. */
+export const BORN_MS = 20;
 /** Sockets whose holder is remembered. */
 const HELD_MAX = 65536;
 
@@ -219,9 +221,13 @@ export class Ends {
       const holders = inode ? await this.#lookup.holders(query) : [];
       this.#presume(stream, reader, holders);
     };
-    Promise.all([ask(true), ask(false)]).finally(() => {
-      stream.answered = true;
-    });
+    const askBoth = () =>
+      Promise.all([ask(true), ask(false)]).finally(() => {
+        stream.answered = true;
+      });
+    // Made in scope, it is held by processes in scope: mostly they tell by their next call, and nobody has to look.
+    if (stream.joined) void askBoth();
+    else setTimeout(() => void askBoth(), BORN_MS).unref();
   }
 
   /** The other end of a connection on this machine: whose socket has its addresses? */

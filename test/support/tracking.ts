@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A tracker of streams with short ways to feed it records, and to read what comes out of it. */
+
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Holder, HolderQuery, ProcessInfo } from '../../src/sensor/messages.ts';
 import type {
   Addresses,
@@ -8,6 +10,7 @@ import type {
   GapRecord,
   StreamRecord,
 } from '../../src/source/records.ts';
+import { BORN_MS } from '../../src/streams/ends.ts';
 import type { Frame, Gap, HttpStep, StreamItem } from '../../src/streams/frame.ts';
 import { type StopUntil, Tracker } from '../../src/streams/tracker.ts';
 
@@ -24,9 +27,9 @@ export function rpc(id: number): string {
   return `{"jsonrpc":"2.0","id":${id},"method":"ping"}`;
 }
 
-/** Lets answers of the fake sensor arrive. */
+/** Lets what is asked of the fake sensor be asked, and its answers arrive. */
 export async function answers(): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+  await sleep(BORN_MS + 5);
 }
 
 export interface Known {
