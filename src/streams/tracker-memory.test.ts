@@ -125,3 +125,29 @@ describe('an hour of one connection', () => {
     assert.equal(tracker.size, 1);
   });
 });
+
+test('connections that have ended are let go, but for the youngest', async () => {
+  const tracker = new Tracker(
+    { maxMessage: 1 << 20 },
+    { holders: async () => [], process: async () => null, connection: () => {} },
+    { stop: () => {}, resume: () => {} },
+    () => {},
+  );
+  const base = { type: 'stream', time: 0, pid: CLIENT.pid, carrier: 'tcp', joined: false } as const;
+  const where = { inode: 0, peerInode: 0, device: 0 };
+  const streams: WeakRef<object>[] = [];
+  for (let stream = 1; stream < 6000; stream += 2) {
+    const source = { ...AWAY.source, port: 1024 + stream };
+    const addresses = { source, destination: AWAY.destination };
+    tracker.record({ ...base, ...where, stream, pair: 0, addresses });
+    const back = { source: addresses.destination, destination: source };
+    tracker.record({ ...base, ...where, stream: stream + 1, pair: stream, addresses: back });
+    for (const id of [stream, stream + 1]) {
+      streams.push(new WeakRef(tracker.get(id) as object));
+      tracker.record({ type: 'eof', time: 1 * MS, stream: id });
+    }
+  }
+  tracker.settled(10_000 * MS);
+  assert.equal(tracker.size, 0);
+  assert.ok((await alive(streams)) < 1200);
+});

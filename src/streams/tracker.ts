@@ -31,6 +31,8 @@ const PAYLOAD_CHUNK = 65536;
 const FORGET_NS = 5e9;
 /** Streams put aside that can still go on: a FIFO has one writer after another, a pipe may be used late. */
 const ASIDE_KEPT = 8192;
+/** The same of connections that have ended, of which nothing but a straggler can come. */
+const CLOSED_KEPT = 512;
 const SWEEP_NS = 1e9;
 /** A process that is known to be at the other end may take so long for bytes that were moved unseen. */
 const PATIENCE_NS = 60e9;
@@ -56,6 +58,8 @@ export class Tracker implements RecordSink {
   readonly #byObject = new Map<string, Stream>();
   /** Ended, abandoned or never used; the oldest first. */
   readonly #aside = new Map<number, Stream>();
+  /** The same of those connections that have ended. */
+  readonly #closed = new Map<number, Stream>();
   readonly #queue = new ReleaseQueue();
   readonly #ends: Ends;
   readonly #verdicts: Verdicts;
@@ -287,9 +291,10 @@ export class Tracker implements RecordSink {
 
   /** A stream that had been put aside goes on. */
   #resume(id: number): Stream | undefined {
-    const stream = this.#aside.get(id);
+    const stream = this.#aside.get(id) ?? this.#closed.get(id);
     if (!stream) return undefined;
     this.#aside.delete(id);
+    this.#closed.delete(id);
     this.#streams.set(id, stream);
     this.#byObject.set(objectOf(stream.record), stream);
     return stream;
@@ -636,12 +641,11 @@ export class Tracker implements RecordSink {
         this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
       if (this.#byObject.get(objectOf(stream.record)) === stream)
         this.#byObject.delete(objectOf(stream.record));
-      this.#aside.set(id, stream);
+      const closed = stream.ended && (stream.carrier === 'tcp' || stream.carrier === 'tls');
+      (closed ? this.#closed : this.#aside).set(id, stream);
     }
-    for (const id of this.#aside.keys()) {
-      if (this.#aside.size <= ASIDE_KEPT) break;
-      this.#aside.delete(id);
-    }
+    keepYoungest(this.#aside, ASIDE_KEPT);
+    keepYoungest(this.#closed, CLOSED_KEPT);
   }
 
   /** Are those gone who could go on with it? Of a recognised stream, both: one may wait for the other to be started again. */
@@ -660,6 +664,13 @@ export class Tracker implements RecordSink {
 }
 
 const always = () => true;
+
+function keepYoungest(streams: Map<number, Stream>, count: number): void {
+  for (const id of streams.keys()) {
+    if (streams.size <= count) return;
+    streams.delete(id);
+  }
+}
 
 const HTTP1_HEAD = /^(?:HTTP\/1|(?!HTTP)[A-Z]{3,7} )/;
 
