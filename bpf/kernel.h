@@ -32,10 +32,13 @@ enum bpf_map_type {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_RINGBUF = 27,
+	BPF_MAP_TYPE_TASK_STORAGE = 29,
 };
 enum {
 	BPF_ANY = 0,
 	BPF_NOEXIST = 1,
+	BPF_F_NO_PREALLOC = 1,
+	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 	BPF_F_MMAPABLE = 1 << 10,
 	BPF_RB_NO_WAKEUP = 1,
 	BPF_RB_FORCE_WAKEUP = 2,
@@ -44,6 +47,7 @@ enum {
 };
 
 #define FMODE_WRITE 2
+#define PF_IO_WORKER 0x10
 #define S_IFMT 0170000
 #define S_IFIFO 0010000
 #define S_IFSOCK 0140000
@@ -59,6 +63,7 @@ enum {
 #define SOCK_SEQPACKET 5
 #define MSG_OOB 1
 #define MSG_PEEK 2
+#define MSG_ERRQUEUE 0x2000
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -174,6 +179,7 @@ struct signal_struct {
 };
 
 struct task_struct {
+	unsigned int flags;
 	int pid, tgid, exit_code;
 	struct task_struct *group_leader;
 	struct files_struct *files;
@@ -224,7 +230,7 @@ enum {
 	NR_sendfile = 40, NR_connect = 42, NR_accept = 43, NR_sendto = 44, NR_recvfrom = 45,
 	NR_sendmsg = 46, NR_recvmsg = 47, NR_socketpair = 53, NR_openat = 257, NR_splice = 275,
 	NR_tee = 276, NR_vmsplice = 278, NR_accept4 = 288, NR_pipe2 = 293, NR_recvmmsg = 299,
-	NR_sendmmsg = 307, NR_preadv2 = 327, NR_pwritev2 = 328, NR_openat2 = 437,
+	NR_sendmmsg = 307, NR_preadv2 = 327, NR_pwritev2 = 328, NR_io_uring_enter = 426, NR_openat2 = 437,
 };
 #define USER32_CS 0x23
 #define CALL_NR(regs) ((regs)->orig_ax)
@@ -241,7 +247,7 @@ enum {
 	NR_sendfile = 71, NR_vmsplice = 75, NR_splice = 76, NR_tee = 77, NR_socketpair = 199,
 	NR_accept = 202, NR_connect = 203, NR_sendto = 206, NR_recvfrom = 207, NR_sendmsg = 211,
 	NR_recvmsg = 212, NR_accept4 = 242, NR_recvmmsg = 243, NR_sendmmsg = 269, NR_preadv2 = 286,
-	NR_pwritev2 = 287, NR_openat2 = 437,
+	NR_pwritev2 = 287, NR_io_uring_enter = 426, NR_openat2 = 437,
 };
 #define CALL_NR(regs) ((u64)(u32)(regs)->syscallno)
 #define PSR_MODE32_BIT 0x10

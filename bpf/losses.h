@@ -144,10 +144,10 @@ static __always_inline u32 newlines_in(u64 word)
 	return ((zeros >> 7) * 0x0101010101010101ULL) >> 56;
 }
 
-static long count_lines_step(u32 index, void *unused)
+static long count_lines_step(u32 index, u32 *slot)
 {
 	u32 at = index * 64;
-	struct scratch *scratch = own_scratch();
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, slot);
 
 	if (!scratch || at > PAYLOAD_CHUNK - 64)
 		return 1;
@@ -160,9 +160,9 @@ static long count_lines_step(u32 index, void *unused)
 	return 0;
 }
 
-static long discount_line_step(u32 index, void *unused)
+static long discount_line_step(u32 index, u32 *slot)
 {
-	struct scratch *scratch = own_scratch();
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, slot);
 
 	if (!scratch || index >= PAYLOAD_CHUNK)
 		return 1;
@@ -174,6 +174,8 @@ static long discount_line_step(u32 index, void *unused)
 /* Counts the newlines among the first `length` bytes of the payload, for the hole at their end. */
 static __noinline int count_lines(struct scratch *scratch, u32 length, struct hole *hole)
 {
+	u32 slot;
+
 	if (!scratch || !hole || !length || length > PAYLOAD_CHUNK)
 		return 0;
 	hole->flags = FLAG_LINES_KNOWN;
@@ -183,10 +185,11 @@ static __noinline int count_lines(struct scratch *scratch, u32 length, struct ho
 	for (u32 i = 0; i < 64; i++)
 		scratch->payload[(length + i) & (2 * PAYLOAD_CHUNK - 1)] = 0;
 	scratch->transfer.lines = 0;
-	bpf_loop((length + 63) / 64, count_lines_step, NULL, 0);
+	slot = scratch->slot;
+	bpf_loop((length + 63) / 64, count_lines_step, &slot, 0);
 	/* The reader supplied the first of them: rare, so byte by byte. */
 	if (hole->bytes < length)
-		bpf_loop(length - hole->bytes, discount_line_step, NULL, 0);
+		bpf_loop(length - hole->bytes, discount_line_step, &slot, 0);
 	hole->lines = scratch->transfer.lines;
 	return 0;
 }

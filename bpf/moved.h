@@ -11,6 +11,8 @@ struct memory {
 	u64 base;     /* one buffer … */
 	u64 iov;      /* … or an array of iovec, … */
 	u64 segments; /* … of so many: beside each other, as in user_msghdr */
+	u32 skip;     /* the call begins so far behind the beginning of the first of them */
+	u32 iov_in_kernel; /* `iov` is the kernel's copy */
 };
 
 /*
@@ -53,12 +55,19 @@ static __always_inline void wait_for_writer(struct stream *stream, struct stream
 	bpf_loop(1000, writer_is_done, key, 0);
 }
 
-static __always_inline u64 first_segment(u64 iov)
+/* The address of a call's first byte. */
+static __always_inline u64 first_byte(struct memory *memory)
 {
+	void *at = (void *)(memory->iov + __builtin_offsetof(struct iovec, iov_base));
 	u64 base = 0;
 
-	bpf_probe_read_user(&base, sizeof(base), (void *)(iov + __builtin_offsetof(struct iovec, iov_base)));
-	return base;
+	if (!memory->segments)
+		return memory->base;
+	if (memory->iov_in_kernel)
+		bpf_probe_read_kernel(&base, sizeof(base), at);
+	else
+		bpf_probe_read_user(&base, sizeof(base), at);
+	return base + memory->skip;
 }
 
 /* Ciphertext says which connection carries which clear text. */
@@ -70,36 +79,75 @@ static __noinline int carries_tls(u64 stream, struct addresses *addresses, int r
 		return 0;
 	inside_tls(pid_tgid, addresses, stream, reading);
 	if (!reading && tls_records_noted)
-		maybe_ciphertext(pid_tgid >> 32, memory->segments ? first_segment(memory->iov) : memory->base, length,
-				 addresses, stream);
+		maybe_ciphertext(pid_tgid >> 32, first_byte(memory), length, addresses, stream);
 	return 0;
 }
 
+struct descriptor {
+	u64 file;
+	struct file **slots;
+	s64 fd;
+};
+
+static long compare_descriptor(u32 index, struct descriptor *wanted)
+{
+	u64 file = 0;
+
+	bpf_probe_read_kernel(&file, sizeof(file), wanted->slots + index);
+	if (file != wanted->file)
+		return 0;
+	wanted->fd = index;
+	return 1;
+}
+
+#define DESCRIPTORS_SEARCHED 4096
+
 /*
- * `length` bytes moved between the current process and the stream behind fd.
+ * The current process's descriptor of a file: the one that its system call names first, or the lowest.
+ * -1 when it has none, or only one beyond those that are searched.
+ */
+static __noinline s32 fd_of(struct file *file)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct pt_regs *regs = (void *)bpf_task_pt_regs(task);
+	struct fdtable *table = task->files->fdt;
+	struct descriptor wanted = { .file = (u64)file, .slots = table->fd, .fd = -1 };
+	s32 named = CALL_ARG0(regs);
+	u32 count = table->max_fds;
+
+	if (file_of(named) == file)
+		return named;
+	bpf_loop(count < DESCRIPTORS_SEARCHED ? count : DESCRIPTORS_SEARCHED, compare_descriptor, &wanted, 0);
+	return wanted.fd;
+}
+
+static __always_inline void tell_end(struct stream *stream, u32 tgid, struct file *file, s32 fd, int reading)
+{
+	tell_endpoint(stream->id, tgid, fd < 0 ? fd_of(file) : fd, reading);
+}
+
+/*
+ * `length` bytes moved between the current process and the stream behind `file`. `fd` is -1 where the
+ * call does not name it.
  *
  * Each byte is copied once, by whichever of the two calls returns first: a
  * reader that has bytes whose write() has not returned yet supplies them, so
  * an answer can never be seen before its question, and a write of 64 MiB that
  * returns once is captured while it is being read.
  */
-static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memory)
+static __always_inline int moved_with(struct scratch *scratch, struct file *file, s32 fd, int reading, u64 length,
+				      struct memory *memory)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
-	struct scratch *scratch = own_scratch();
 	struct transfer *transfer;
 	struct channel *channel;
 	struct stream *stream;
-	struct file *file;
 	u64 from, to, owned, skip = 0, before = 0;
 	u16 resumed = 0;
 
-	if (!memory || !scratch)
-		return 0;
 	channel = &scratch->channel;
 	__builtin_memset(channel, 0, sizeof(*channel));
-	file = file_of(fd);
-	if (!file || !channel_of(file, fd, reading, tgid, channel))
+	if (!channel_of(file, fd, reading, tgid, channel))
 		return 0;
 	stream = follow(channel, tgid, 1, length);
 	if (!stream) {
@@ -118,7 +166,7 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 
 		if (stream->reader != tgid) {
 			stream->reader = tgid;
-			tell_endpoint(stream->id, tgid, fd, 1);
+			tell_end(stream, tgid, file, fd, 1);
 			if (channel->kind == KIND_TCP)
 				tell_far_end(stream->id, &channel->key, 0);
 		}
@@ -146,7 +194,7 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 		to = from + length;
 		if (stream->writer != tgid) {
 			stream->writer = tgid;
-			tell_endpoint(stream->id, tgid, fd, 0);
+			tell_end(stream, tgid, file, fd, 0);
 			if (channel->kind == KIND_TCP)
 				tell_far_end(stream->id, &channel->reverse, 1);
 		}
@@ -160,11 +208,11 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 	if (from >= to)
 		goto out;
 	if (verdict_on(stream->id)) {
-		if (!term_is_over(stream->id, memory->segments ? first_segment(memory->iov) : memory->base))
+		if (!term_is_over(stream->id, first_byte(memory)))
 			goto out;
 		resumed = FLAG_RESUMED;
 	}
-	skip += before;
+	skip += before + memory->skip;
 	transfer = &scratch->transfer;
 	transfer->key = channel->key;
 	transfer->id = stream->id;
@@ -179,6 +227,7 @@ static __noinline int moved(s32 fd, int reading, u64 length, struct memory *memo
 	transfer->last_flags = channel->kind == KIND_UNIX_SEQPACKET ? FLAG_PACKET_END : 0;
 	transfer->iov = memory->iov;
 	transfer->segments = memory->segments;
+	transfer->iov_in_kernel = memory->iov_in_kernel;
 	transfer->base = memory->base;
 	transfer->length = memory->segments ? 0 : length + before;
 	transfer->filled = 0;
@@ -202,6 +251,27 @@ out:
 	if (!reading)
 		__sync_fetch_and_add(&stream->committed, length);
 	return 0;
+}
+
+static __noinline int moved_at(struct file *file, s32 fd, int reading, u64 length, struct memory *memory)
+{
+	struct scratch *scratch;
+
+	if (!file || !memory)
+		return 0;
+	scratch = take_scratch();
+	if (!scratch) {
+		count_loss(LOSS_MAP_FULL, length, 0);
+		return 0;
+	}
+	moved_with(scratch, file, fd, reading, length, memory);
+	give_back(scratch);
+	return 0;
+}
+
+static __always_inline int moved(s32 fd, int reading, u64 length, struct memory *memory)
+{
+	return moved_at(file_of(fd), fd, reading, length, memory);
 }
 
 static __noinline int lose_unseen(struct stream *stream, u64 from, u64 to, u32 flags, u32 cause)
@@ -237,7 +307,7 @@ static __noinline int moved_unseen(struct file *file, s32 fd, int reading, u64 l
 		__sync_lock_test_and_set(&stream->blind_read_end, end);
 		if (stream->reader != tgid) {
 			stream->reader = tgid;
-			tell_endpoint(stream->id, tgid, fd, 1);
+			tell_end(stream, tgid, file, fd, 1);
 		}
 		if (leaves_it)
 			return 0;
@@ -258,7 +328,7 @@ static __noinline int moved_unseen(struct file *file, s32 fd, int reading, u64 l
 		stream->writer_seen = 1;
 		if (stream->writer != tgid) {
 			stream->writer = tgid;
-			tell_endpoint(stream->id, tgid, fd, 0);
+			tell_end(stream, tgid, file, fd, 0);
 		}
 		gone = stream->joined && !channel.tcp.numbered ? from : stream->blind_read_end;
 	}
@@ -277,13 +347,12 @@ static __noinline int moved_unseen(struct file *file, s32 fd, int reading, u64 l
 }
 
 /* The reader was told that no more will come. */
-static __noinline int ended(s32 fd)
+static __noinline int ended(struct file *file, s32 fd)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct record_head record = {};
 	struct channel channel = {};
 	struct stream *stream;
-	struct file *file = file_of(fd);
 
 	if (!file || !channel_of(file, fd, 1, tgid, &channel))
 		return 0;
@@ -296,12 +365,11 @@ static __noinline int ended(s32 fd)
 	return 0;
 }
 
-/* A descriptor has just come into being: its streams are followed from their first byte. */
-static __noinline int born(s32 fd)
+/* A file has just come into being: its streams are followed from their first byte. */
+static __noinline int born(struct file *file, s32 fd)
 {
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct channel channel = {};
-	struct file *file = file_of(fd);
 	struct pipe_inode_info *pipe;
 
 	if (!file || !channel_of(file, fd, 0, tgid, &channel))

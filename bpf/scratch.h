@@ -17,7 +17,7 @@ struct transfer {
 	u64 left;          /* bytes still to hand over */
 	u64 skip;          /* bytes at the start that are known already */
 	u64 owned;         /* from this position on they are this call's to answer for */
-	u64 iov, segments; /* user array of iovec, and how many are left in it */
+	u64 iov, segments; /* array of iovec, and how many are left in it */
 	u64 base, length;  /* what is left of the current segment */
 	u32 tgid;
 	s32 fd;
@@ -27,14 +27,17 @@ struct transfer {
 	u32 failed;     /* the payload holds bytes that could not be read */
 	u32 lines;      /* newlines counted in lost bytes */
 	u32 delivered;  /* some of them are in the ring */
+	u32 iov_in_kernel; /* the array is the kernel's copy */
 };
 
 /*
- * What a call is about, and where its bytes are gathered. One a processor: the sensor sets
- * max_entries (a per-CPU map's values are limited to 32 KiB). Twice the chunk,
+ * What a call is about, and where its bytes are gathered. One a processor and some to spare: the sensor
+ * sets max_entries (a per-CPU map's values are limited to 32 KiB). Twice the chunk,
  * because the verifier bounds offset and length apart.
  */
 struct scratch {
+	u32 busy;
+	u32 slot; /* its place in the map */
 	struct channel channel; /* where the bytes of the call go or come from */
 	struct transfer transfer;
 	struct record_data record;
@@ -47,10 +50,32 @@ struct {
 	__type(value, struct scratch);
 } scratches SEC(".maps");
 
-/* Of tracepoint programs only: they run with preemption off, so the processor's own is theirs. */
-static __always_inline struct scratch *own_scratch(void)
+#define SPARE_SCRATCHES 3 /* as in src/sensor/programs.ts */
+
+/*
+ * The processor's own; or one of those behind it, where a program that was put off in the middle of its call holds
+ * that. NULL, when they hold all of them.
+ */
+static __always_inline struct scratch *take_scratch(void)
 {
 	u32 processor = bpf_get_smp_processor_id();
 
-	return bpf_map_lookup_elem(&scratches, &processor);
+#pragma unroll
+	for (u32 spare = 0; spare <= SPARE_SCRATCHES; spare++) {
+		u32 slot = processor + spare;
+		struct scratch *scratch = bpf_map_lookup_elem(&scratches, &slot);
+
+		if (!scratch)
+			return NULL;
+		if (!__sync_val_compare_and_swap(&scratch->busy, 0, 1)) {
+			scratch->slot = slot;
+			return scratch;
+		}
+	}
+	return NULL;
+}
+
+static __always_inline void give_back(struct scratch *scratch)
+{
+	__sync_lock_test_and_set(&scratch->busy, 0);
 }

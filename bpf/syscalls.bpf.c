@@ -121,8 +121,8 @@ static __noinline int pair_born(u64 fds)
 	s32 pair[2] = { -1, -1 };
 
 	bpf_probe_read_user(pair, sizeof(pair), (void *)fds);
-	born(pair[0]);
-	born(pair[1]);
+	born(file_of(pair[0]), pair[0]);
+	born(file_of(pair[1]), pair[1]);
 	return 0;
 }
 
@@ -180,15 +180,15 @@ int sys_exit(u64 *ctx)
 		return pair_born(CALL_ARG3(regs));
 	case CALL_ACCEPT:
 	case CALL_OPEN:
-		return born(result);
+		return born(file_of(result), result);
 	case CALL_CONNECT:
-		return born(fd);
+		return born(file_of(fd), fd);
 	case CALL_MMAP:
 		return mapped(CALL_ARG4(regs), CALL_ARG2(regs), CALL_ARG3(regs));
 	}
 	if (!result) {
 		if (reads(call))
-			ended(fd);
+			ended(file_of(fd), fd);
 		return 0;
 	}
 	switch (call) {

@@ -104,9 +104,9 @@ static __noinline int send_chunk(struct scratch *scratch)
 }
 
 /* One step: fetch a segment, or move one piece of it. Ends with 1. */
-static long transfer_step(u32 index, void *unused)
+static long transfer_step(u32 index, u32 *slot)
 {
-	struct scratch *scratch = own_scratch();
+	struct scratch *scratch = bpf_map_lookup_elem(&scratches, slot);
 	struct transfer *transfer;
 	u64 piece, room;
 	u32 at, amount;
@@ -121,7 +121,10 @@ static long transfer_step(u32 index, void *unused)
 
 		if (!transfer->segments)
 			return 1;
-		bpf_probe_read_user(&segment, sizeof(segment), (void *)transfer->iov);
+		if (transfer->iov_in_kernel)
+			bpf_probe_read_kernel(&segment, sizeof(segment), (void *)transfer->iov);
+		else
+			bpf_probe_read_user(&segment, sizeof(segment), (void *)transfer->iov);
 		transfer->iov += sizeof(segment);
 		transfer->segments--;
 		transfer->base = segment.iov_base;
@@ -166,7 +169,7 @@ static long transfer_step(u32 index, void *unused)
 static __always_inline int run_transfer(struct scratch *scratch)
 {
 	struct transfer *transfer;
-	u32 amount;
+	u32 amount, slot;
 
 	if (!scratch)
 		return 0;
@@ -184,7 +187,8 @@ static __always_inline int run_transfer(struct scratch *scratch)
 		return flush(scratch);
 	}
 	/* Each segment costs at most two steps beside its whole chunks. */
-	bpf_loop(3 * 1024 + 65536, transfer_step, NULL, 0);
+	slot = scratch->slot;
+	bpf_loop(3 * 1024 + 65536, transfer_step, &slot, 0);
 	if (transfer->left) {
 		flush(scratch);
 		lose(scratch, transfer->left, LOSS_UNREADABLE);

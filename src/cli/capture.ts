@@ -82,6 +82,7 @@ export class Capture {
     const sensor = new Sensor();
     const starting = sensor.start({
       ringSize: options.ringSize,
+      backend: options.backend,
       wholeMachine: display === 'stdout' && options.pid.length === 0,
       pids: options.pid,
       ignore: [process.pid],
@@ -203,6 +204,7 @@ export class Capture {
     const undecoded = this.#tracker.encrypted.undecoded();
     const summary = {
       ...this.#statistics.summary(seconds, losses, this.#analyzer.repeats),
+      backend: this.#ready.backend,
       ...(undecoded.length ? { undecoded } : {}),
     };
     this.#bus.emit('summary', summary);

@@ -2,6 +2,7 @@
 /** The checks of `mcpspy doctor`, in the order in which one thing rests on another. */
 import { accessSync, constants, readFileSync, readlinkSync } from 'node:fs';
 import os from 'node:os';
+import type { Backend } from '../sensor/backend.ts';
 import type { Programs } from '../sensor/trials.ts';
 import { EXIT } from './errors.ts';
 import { DEFAULT_RING } from './options.ts';
@@ -281,15 +282,22 @@ const TRIALS: readonly Check[] = [
       }),
   },
   {
+    name: 'back end',
+    needs: ['attach'],
+    try: () => backendFinding(),
+  },
+  {
     name: 'io_uring',
-    needs: ['load'],
+    needs: ['back end'],
     try: () =>
-      programs?.ioUring
-        ? ok('its use on a watched stream is noticed')
-        : warn(
-            'its tracepoint is not there: bytes that io_uring moves go unnoticed',
-            'use a kernel with CONFIG_IO_URING',
-          ),
+      backend === 'fentry'
+        ? ok('what it moves on a watched stream is captured')
+        : programs?.ioUring
+          ? ok('its use on a watched stream is noticed')
+          : warn(
+              'its tracepoint is not there: bytes that io_uring moves go unnoticed',
+              'use a kernel with CONFIG_IO_URING',
+            ),
   },
   {
     name: 'TLS',
@@ -323,6 +331,28 @@ const TRIALS: readonly Check[] = [
     },
   },
 ];
+
+/** Of the captures that follow. */
+let backend: Backend | undefined;
+
+/** Which back end a capture takes, and why not the better one. */
+async function backendFinding(): Promise<Finding> {
+  try {
+    const { tryBackends } = await import('../sensor/trials.ts');
+    const found = tryBackends(DEFAULT_RING);
+    backend = found.backend;
+    const unseen = found.missing.length ? `; not seen on this kernel: ${found.missing.join(', ')}` : '';
+    const detail =
+      backend === 'fentry'
+        ? `fentry, at the kernel's functions for pipes and sockets${unseen}`
+        : `tracepoint, at the exit of system calls; fentry cannot be had: ${found.refusal}`;
+    return { ...ok(detail), extra: { lines: [], json: { backend } } };
+  } catch (error) {
+    const { explain } = await import('../sensor/explain.ts');
+    const { code, reason, fix } = explain(error);
+    return fail(code, reason, fix);
+  }
+}
 
 const NEWER_KERNEL = 'use a kernel from 6.10 on, with CONFIG_UPROBES';
 

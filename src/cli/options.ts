@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The options that `mcpspy` and `mcpspy run` share. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { BACKEND_CHOICES, type BackendChoice } from '../sensor/backend.ts';
 
 const LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 
@@ -21,6 +22,7 @@ export interface CaptureOptions {
   readonly logLevel: (typeof LEVELS)[number];
   /** Bytes, a power of two. */
   readonly ringSize: number;
+  readonly backend: BackendChoice;
 }
 
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 1 << 10, M: 1 << 20, G: 1 << 30 };
@@ -91,6 +93,11 @@ export function addCaptureOptions(command: Command): Command {
     .option('-v, --verbose', 'the same as --log-level debug', false)
     .addOption(level.choices(LEVELS).default('info'))
     .option('--ring-size <size>', 'room between kernel and monitor (32M)', parseRingSize, DEFAULT_RING)
+    .addOption(
+      new Option('--backend <name>', 'where the kernel shows the bytes: auto, fentry or tracepoint')
+        .choices(BACKEND_CHOICES)
+        .default('auto'),
+    )
     .configureHelp({ optionDescription: (option) => option.description });
 }
 

@@ -234,6 +234,8 @@ export interface Summary {
   /** Messages that came again and were not shown again; absent when there were none. */
   readonly repeats?: Repeats;
   readonly servers: readonly ServerStatistics[];
+  /** Which kernel hook delivered the bytes. */
+  readonly backend?: string;
   /** TLS that was seen and could not be read. */
   readonly undecoded?: readonly UndecodedTls[];
   readonly losses: Losses;

@@ -120,6 +120,7 @@ export function formatSummary(summary: Summary, time: number = Date.now() * 1e6)
   return JSON.stringify({
     kind: 'summary',
     timestamp: timestamp(time),
+    backend: summary.backend,
     seconds: summary.seconds,
     bytes: summary.bytes,
     frames: summary.frames,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Turns a failed call into the sentence a person can act on, and its exit code. */
+import { BackendRefused } from './backend.ts';
 import { BpfError } from './libbpf.ts';
 import { lockedDown, obstacle, underSeccomp } from './privileges.ts';
 
@@ -18,6 +19,12 @@ const REFUSED = new Set(['EPERM', 'EACCES']);
 
 /** What failed and why; what to do about it. */
 export function explain(error: unknown): Explanation {
+  if (error instanceof BackendRefused)
+    return {
+      code: KERNEL_LACKS,
+      reason: `the fentry back end cannot be had: ${error.message}`,
+      fix: 'use --backend tracepoint, or auto, which takes what there is',
+    };
   if (!(error instanceof BpfError)) return explainOther(error);
   const { call, code } = error;
   if (call.startsWith('opening') && code === 'ENOENT')

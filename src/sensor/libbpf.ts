@@ -28,20 +28,33 @@ function errnoName(errno: number): string {
 
 function declare(library: ReturnType<typeof koffi.load>) {
   const f = (prototype: string) => library.func(prototype);
+  const libc = koffi.load('libc.so.6');
   return {
     versionString: f('const char *libbpf_version_string()'),
     setPrint: f('void *libbpf_set_print(void *print)'),
     possibleCpus: f('int libbpf_num_possible_cpus()'),
     findVmlinuxBtfId: f('int libbpf_find_vmlinux_btf_id(const char *name, int attach_type)'),
+    loadVmlinuxBtf: f('void *btf__load_vmlinux_btf()'),
+    findBtfId: f('int btf__find_by_name_kind(const void *btf, const char *name, uint32_t kind)'),
+    freeBtf: f('void btf__free(void *btf)'),
+    loadProgram: f(
+      'int bpf_prog_load(int type, const char *name, const char *license, const void *instructions, size_t count, const void *options)',
+    ),
+    openTracepoint: f('int bpf_raw_tracepoint_open(const char *name, int program)'),
+    closeFd: libc.func('int close(int fd)'),
     open: f('void *bpf_object__open_file(const char *path, const void *options)'),
     load: f('int bpf_object__load(void *object)'),
     close: f('void bpf_object__close(void *object)'),
     findMap: f('void *bpf_object__find_map_by_name(const void *object, const char *name)'),
     mapFd: f('int bpf_map__fd(const void *map)'),
     setMaxEntries: f('int bpf_map__set_max_entries(void *map, uint32_t max_entries)'),
+    setAutocreate: f('int bpf_map__set_autocreate(void *map, bool autocreate)'),
     initialValue: f('void *bpf_map__initial_value(void *map, _Out_ size_t *size)'),
     findProgram: f('void *bpf_object__find_program_by_name(const void *object, const char *name)'),
     setAutoload: f('int bpf_program__set_autoload(void *program, bool autoload)'),
+    setAttachTarget: f(
+      'int bpf_program__set_attach_target(void *program, int attach_program, const char *function)',
+    ),
     programFd: f('int bpf_program__fd(const void *program)'),
     setFlags: f('int bpf_program__set_flags(void *program, uint32_t flags)'),
     setExpectedAttachType: f('int bpf_program__set_expected_attach_type(void *program, int type)'),

@@ -12,14 +12,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CAPTURE_FAILED, explain } from './explain.ts';
 import { HalfLines } from './half-lines.ts';
 import { preferOurselves, withOwnLimits } from './limits.ts';
+import { load } from './load.ts';
 import type { FromSensor, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
 import { NewsReader } from './news.ts';
 import { allPids, findHolders, readProcess, withDescendants } from './proc.ts';
-import { Programs, SCOPE } from './programs.ts';
+import { type Programs, SCOPE } from './programs.ts';
 import { PeerFinder, peersOf } from './tcp-peers.ts';
 import { TlsWatch } from './tls.ts';
 import { likelyLibraries } from './tls-files.ts';
-import { type UprobeKind, type UprobeSupport, uprobeSupport } from './uprobes.ts';
+import type { UprobeKind } from './uprobes.ts';
 
 const LOSS_INTERVAL_MS = 1000;
 /** So long the beginning waits for files that have to be searched for their TLS library. */
@@ -51,17 +52,6 @@ function watch(loaded: Programs, pids: readonly number[]): Set<number> {
       loaded.setScope(pid, SCOPE.watched);
       marked.add(pid);
     }
-  }
-}
-
-/** TLS is worth having, but not worth failing for. */
-function load(message: StartMessage): { programs: Programs; uprobes: UprobeSupport } {
-  const uprobes = uprobeSupport();
-  try {
-    return { programs: new Programs({ ...message, uprobes }), uprobes };
-  } catch (error) {
-    if (uprobes.kind === 'off') throw error;
-    return { programs: new Programs(message), uprobes: { kind: 'off', sleepable: false } };
   }
 }
 
@@ -104,11 +94,11 @@ async function probed(known: readonly number[]): Promise<void> {
 async function start(message: StartMessage): Promise<void> {
   wholeMachine = message.wholeMachine;
   command = message.command;
-  const loaded = load(message);
+  const loaded = load(message, (fresh) => {
+    fresh.setScope(process.pid, SCOPE.ignored);
+    for (const pid of message.ignore) fresh.setScope(pid, SCOPE.ignored);
+  });
   programs = loaded.programs;
-  programs.setScope(process.pid, SCOPE.ignored);
-  for (const pid of message.ignore) programs.setScope(pid, SCOPE.ignored);
-  programs.attach();
   const uprobes = watchTls(programs, loaded.uprobes.kind);
   const marked = watch(programs, message.pids);
   const known = wholeMachine ? allPids() : [...marked];
@@ -117,7 +107,7 @@ async function start(message: StartMessage): Promise<void> {
   await probed(known);
   send({
     type: 'ready',
-    backend: 'tracepoint',
+    backend: programs.backend,
     ringSize: message.ringSize,
     ioUring: programs.ioUring,
     tls: uprobes,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The few control messages between the sensor and the monitor. Payload never travels here. */
 import type { Address } from '../streams/frame.ts';
+import type { Backend, BackendChoice } from './backend.ts';
 import type { UprobeKind } from './uprobes.ts';
 
 /** A process as the sensor reads it from /proc. */
@@ -60,6 +61,7 @@ export interface StartMessage {
   readonly type: 'start';
   /** Bytes, a power of two. */
   readonly ringSize: number;
+  readonly backend: BackendChoice;
   readonly wholeMachine: boolean;
   readonly pids: readonly number[];
   /** Processes never to be watched. */
@@ -131,7 +133,7 @@ export interface TlsLibrary {
 
 export interface ReadyMessage {
   readonly type: 'ready';
-  readonly backend: string;
+  readonly backend: Backend;
   /** Map ids. */
   readonly maps: Readonly<Record<'data' | 'gaps' | 'control' | 'verdicts' | 'asleep', number>>;
   readonly ringSize: number;

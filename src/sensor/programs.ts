@@ -3,6 +3,7 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
+import { type Backend, FENTRY_PROGRAMS, type HookPlan, TRACEPOINT_PROGRAMS } from './backend.ts';
 import { check, checkPointer, libbpf, mapId, type Pointer } from './libbpf.ts';
 import type { LossCount, PendingLoss } from './messages.ts';
 import { BPF_F_SLEEPABLE, BPF_TRACE_UPROBE_MULTI, type UprobeSupport } from './uprobes.ts';
@@ -33,6 +34,8 @@ export const STREAM = {
   heldCause: 112,
 };
 export const LOSS_CAUSES = 6;
+/** SPARE_SCRATCHES in bpf/state.h. */
+const SPARE_SCRATCHES = 3;
 
 export interface ProgramOptions {
   /** Bytes, a power of two, at least one page. */
@@ -40,6 +43,8 @@ export interface ProgramOptions {
   readonly wholeMachine: boolean;
   /** How functions of TLS libraries can be probed. `off`, or absent: their programs are not loaded. */
   readonly uprobes?: UprobeSupport;
+  /** The functions of the fentry back end. Absent: the tracepoint one is loaded. */
+  readonly fentry?: HookPlan | undefined;
 }
 
 /** The programs behind the probes, by where in a function they run. */
@@ -57,12 +62,14 @@ export function objectPath(): string {
 
 /** The kernel part, loaded. Everything is undone by `close`, or by the end of this process. */
 export class Programs {
-  /** Was the io_uring tracepoint to be had? */
+  /** Is what io_uring moves seen, or at least noticed? */
   readonly ioUring: boolean;
+  readonly backend: Backend;
   /** To be attached by whoever finds the libraries; `undefined` when they are not loaded. */
   readonly tls: TlsPrograms | undefined;
   readonly #object: Pointer;
   readonly #cpus: number;
+  readonly #fentry: HookPlan | undefined;
   #links: Pointer[] = [];
 
   /**
@@ -71,20 +78,48 @@ export class Programs {
    */
   constructor(options: ProgramOptions) {
     const bpf = libbpf();
+    this.#fentry = options.fentry;
+    this.backend = options.fentry ? 'fentry' : 'tracepoint';
     this.#cpus = check('libbpf_num_possible_cpus', bpf.possibleCpus());
     this.#object = checkPointer('opening the BPF object', bpf.open(objectPath(), null));
     check('bpf_map__set_max_entries', bpf.setMaxEntries(this.#map('data'), options.ringSize));
     check('bpf_map__set_max_entries', bpf.setMaxEntries(this.#map('control'), CONTROL_SIZE));
     check('bpf_map__set_max_entries', bpf.setMaxEntries(this.#map('gaps'), GAPS_SIZE));
-    check('bpf_map__set_max_entries', bpf.setMaxEntries(this.#map('scratches'), this.#cpus));
+    check(
+      'bpf_map__set_max_entries',
+      bpf.setMaxEntries(this.#map('scratches'), this.#cpus + SPARE_SCRATCHES),
+    );
     this.#setConstant('.rodata.config', options.wholeMachine ? 1 : 0);
     this.#setConstant('.rodata.casts', bpf.findVmlinuxBtfId('bpf_rdonly_cast', TRACE_FENTRY) > 0 ? 1 : 0);
     this.tls = this.#prepareTls(options.uprobes ?? { kind: 'off', sleepable: false });
-    this.ioUring = bpf.findVmlinuxBtfId('io_uring_complete', TRACE_RAW_TP) > 0;
-    if (!this.ioUring) {
-      check('bpf_program__set_autoload', bpf.setAutoload(this.#program('io_uring_complete'), false));
+    this.#setConstant('.rodata.preemption', options.fentry?.keepsProcessor ? 1 : 0);
+    const tracepoint = bpf.findVmlinuxBtfId('io_uring_complete', TRACE_RAW_TP) > 0;
+    this.ioUring = tracepoint || this.#fentry !== undefined;
+    this.#prepareBackend();
+    if (!this.#fentry && !tracepoint) this.#leaveOut(['io_uring_complete']);
+    const error = bpf.load(this.#object);
+    if (error < 0) bpf.close(this.#object);
+    check('loading the BPF programs', error);
+  }
+
+  #leaveOut(programs: readonly string[]): void {
+    for (const name of programs)
+      check('bpf_program__set_autoload', libbpf().setAutoload(this.#program(name), false));
+  }
+
+  /** Before loading: the programs of one back end only, those of fentry with the functions they are for. */
+  #prepareBackend(): void {
+    const bpf = libbpf();
+    const used = new Set(this.#fentry?.hooks.flatMap(({ entry, exit }) => [entry, exit]));
+    this.#leaveOut(FENTRY_PROGRAMS.filter((name) => !used.has(name)));
+    if (!this.#fentry) {
+      check('bpf_map__set_autocreate', bpf.setAutocreate(this.#map('thread_calls'), false));
+      return;
     }
-    check('loading the BPF programs', bpf.load(this.#object));
+    this.#leaveOut(TRACEPOINT_PROGRAMS);
+    for (const { entry, exit, function: name } of this.#fentry.hooks)
+      for (const program of entry ? [entry, exit] : [exit])
+        check(`looking for ${name} in the kernel`, bpf.setAttachTarget(this.#program(program), 0, name));
   }
 
   /** A constant that has a section of its own, so that its place is known. */
@@ -128,8 +163,15 @@ export class Programs {
    * @throws BpfError where the kernel refuses.
    */
   attach(): void {
-    const names = ['process_fork', 'process_exec', 'process_exit', 'sys_exit', 'socket_state'];
-    if (this.ioUring) names.push('io_uring_complete');
+    const names = ['process_fork', 'process_exec', 'process_exit', 'socket_state'];
+    if (this.#fentry) {
+      // First the exits: an entry is noted only for a call whose exit will be seen.
+      names.push(...this.#fentry.hooks.map(({ exit }) => exit));
+      names.push(...this.#fentry.hooks.flatMap(({ entry }) => entry ?? []));
+    } else {
+      names.push('sys_exit');
+      if (this.ioUring) names.push('io_uring_complete');
+    }
     for (const name of names) {
       this.#links.push(checkPointer(`attaching ${name}`, libbpf().attach(this.#program(name))));
     }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What `mcpspy doctor` tries in the kernel, step by step, each on what the step before left. */
 import { closeSync } from 'node:fs';
+import type { Backend } from './backend.ts';
 import { check, libbpf } from './libbpf.ts';
+import { type Loaded, load } from './load.ts';
 import { Programs } from './programs.ts';
 import { type Rehearsal, TlsWatch } from './tls.ts';
 import { type UprobeSupport, uprobeSupport } from './uprobes.ts';
@@ -24,6 +26,13 @@ export function createRing(bytes: number): void {
 /** @throws BpfError when the verifier or the kernel refuses. */
 export function loadPrograms(ringSize: number): Programs {
   return new Programs({ ringSize, wholeMachine: false });
+}
+
+/** Which back end a capture would have, and why not the other one. @throws BpfError when it would have none. */
+export function tryBackends(ringSize: number): Pick<Loaded, 'refusal' | 'missing'> & { backend: Backend } {
+  const { programs, refusal, missing } = load({ ringSize, wholeMachine: false, backend: 'auto' }, () => {});
+  programs.close();
+  return { backend: programs.backend, refusal, missing };
 }
 
 /** What came of probing the TLS library of this process itself. */

@@ -43,6 +43,7 @@ function overview(summary: Summary): string {
   const lines = [
     `captured  ${formatCount(total)} frames, ${formatBytes(summary.bytes)} in ${formatDuration(summary.seconds * 1000)}`,
   ];
+  if (summary.backend !== undefined) lines.push(`back end  ${escapeControl(summary.backend)}`);
   if (kinds.length > 0) lines.push(`frames    ${kinds.join(', ')}`);
   if (odd.length > 0) lines.push(`requests  ${odd.join(', ')}`);
   if (summary.repeats) lines.push(...repeatLines(summary.repeats));

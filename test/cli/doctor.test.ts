@@ -21,7 +21,17 @@ const NAMES = [
     'memory lock',
     'BTF',
   ],
-  ...['32-bit processes', 'ring buffer', 'load', 'attach', 'io_uring', 'TLS', 'capture', 'TLS libraries'],
+  ...[
+    '32-bit processes',
+    'ring buffer',
+    'load',
+    'attach',
+    'back end',
+    'io_uring',
+    'TLS',
+    'capture',
+    'TLS libraries',
+  ],
 ];
 
 interface TlsReport {

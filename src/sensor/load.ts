@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The kernel programs, loaded and attached as well as this kernel allows: the best that it takes. */
+import { type BackendChoice, BackendRefused, type HookPlan } from './backend.ts';
+import { fentryPlan } from './backend-trial.ts';
+import { BpfError } from './libbpf.ts';
+import { Programs } from './programs.ts';
+import { type UprobeSupport, uprobeSupport } from './uprobes.ts';
+
+export interface LoadOptions {
+  /** Bytes, a power of two, at least one page. */
+  readonly ringSize: number;
+  readonly wholeMachine: boolean;
+  readonly backend: BackendChoice;
+}
+
+export interface Loaded {
+  readonly programs: Programs;
+  readonly uprobes: UprobeSupport;
+  /** Why it is not the fentry back end; `undefined` when it is, or nobody asked for it. */
+  readonly refusal: string | undefined;
+  /** What goes unseen, because this kernel has no function that shows it. */
+  readonly missing: readonly string[];
+}
+
+/** One way to load: with which hooks, if any, and with which probes. */
+interface Way {
+  readonly fentry?: HookPlan | undefined;
+  readonly uprobes: UprobeSupport;
+}
+
+/** All ways, the best first. TLS is worth having, but not worth failing for. */
+function ways(plan: HookPlan | undefined, uprobes: UprobeSupport, backend: BackendChoice): Way[] {
+  const probes: UprobeSupport[] =
+    uprobes.kind === 'off' ? [uprobes] : [uprobes, { kind: 'off', sleepable: false }];
+  const usable = plan && plan.refusal === undefined;
+  // Kernels from 6.10 to 6.14 know how, but take it from no program that calls global functions.
+  const plans = usable ? (plan.keepsProcessor ? [plan, { ...plan, keepsProcessor: false }] : [plan]) : [];
+  const fentry = probes.flatMap((some) => plans.map((each) => ({ fentry: each, uprobes: some })));
+  return backend === 'fentry' ? fentry : [...fentry, ...probes.map((some) => ({ uprobes: some }))];
+}
+
+/**
+ * Loads and attaches.
+ * @param prepare Called between the two, when nothing runs yet.
+ * @throws BpfError where the kernel refuses; BackendRefused where it is only the back end asked for.
+ */
+export function load(options: LoadOptions, prepare: (programs: Programs) => void): Loaded {
+  const { ringSize, wholeMachine, backend } = options;
+  const plan = backend === 'tracepoint' ? undefined : fentryPlan();
+  let refusal = plan?.refusal;
+  let failure: unknown;
+  for (const { fentry, uprobes } of ways(plan, uprobeSupport(), backend)) {
+    try {
+      const programs = new Programs({ ringSize, wholeMachine, uprobes, fentry });
+      try {
+        prepare(programs);
+        programs.attach();
+      } catch (error) {
+        programs.close();
+        throw error;
+      }
+      return fentry
+        ? { programs, uprobes, refusal: undefined, missing: fentry.missing }
+        : { programs, uprobes, refusal, missing: [] };
+    } catch (error) {
+      failure = error;
+      if (fentry) refusal ??= error instanceof Error ? error.message : String(error);
+    }
+  }
+  if (backend === 'fentry' && (!failure || failure instanceof BpfError)) throw new BackendRefused(refusal);
+  throw failure;
+}
