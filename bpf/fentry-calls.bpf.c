@@ -5,6 +5,7 @@
  */
 #include "iter.h"
 #include "news.h"
+#include "waiting.h"
 
 /* ---- birth ------------------------------------------------------------------ */
 
@@ -148,6 +149,12 @@ int splice_exit(void *ctx)
 }
 
 /* do_tee(struct file *in, struct file *out, …): nothing is taken out of `in`. */
+SEC("fentry")
+int tee_entry(void *ctx)
+{
+	return splice_begins();
+}
+
 SEC("fexit")
 int tee_exit(void *ctx)
 {
@@ -208,7 +215,7 @@ static __always_inline int error_written(struct pt_regs *regs, s64 length, struc
 	struct file *file;
 	u32 format;
 
-	if (length <= 0 || !watched())
+	if (length <= 0 || !watched() || waits(bpf_get_current_pid_tgid()))
 		return 0;
 	file = file_of(2);
 	format = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;

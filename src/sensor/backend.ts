@@ -45,7 +45,7 @@ const HOOKS: readonly Hook[] = [
   { ...moves('mptcp_send', 'mptcp_sendmsg'), otherwise: 'what is sent by multipath TCP' },
   { ...moves('mptcp_receive', 'mptcp_recvmsg'), otherwise: 'what is received by multipath TCP' },
   moves('splice', 'do_splice'),
-  { exit: 'tee_exit', names: ['do_tee'], otherwise: 'that tee() has moved bytes' },
+  { ...moves('tee', 'do_tee'), otherwise: 'that tee() has moved bytes' },
   {
     ...moves('sendfile', ...systemCall('sendfile64')),
     otherwise: 'that sendfile() has moved bytes',
@@ -74,8 +74,6 @@ const HOOKS: readonly Hook[] = [
 export const FENTRY_PROGRAMS: readonly string[] = HOOKS.flatMap(({ entry, exit }) =>
   entry ? [entry, exit] : [exit],
 );
-/** Programs of the other one, which would tell the same bytes again. */
-export const TRACEPOINT_PROGRAMS: readonly string[] = ['sys_exit', 'io_uring_complete'];
 
 /** A hook of this kernel. */
 export interface PlannedHook extends Hook {

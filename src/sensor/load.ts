@@ -5,12 +5,15 @@ import { fentryPlan } from './backend-trial.ts';
 import { BpfError } from './libbpf.ts';
 import { Programs } from './programs.ts';
 import { type UprobeSupport, uprobeSupport } from './uprobes.ts';
+import { waitingThreads } from './waiting.ts';
 
 export interface LoadOptions {
   /** Bytes, a power of two, at least one page. */
   readonly ringSize: number;
   readonly wholeMachine: boolean;
   readonly backend: BackendChoice;
+  /** Processes that run already and will be watched: what they wait for is not to be missed. */
+  readonly running?: () => Iterable<number>;
 }
 
 export interface Loaded {
@@ -45,7 +48,7 @@ function ways(plan: HookPlan | undefined, uprobes: UprobeSupport, backend: Backe
  * @throws BpfError where the kernel refuses; BackendRefused where it is only the back end asked for.
  */
 export function load(options: LoadOptions, prepare: (programs: Programs) => void): Loaded {
-  const { ringSize, wholeMachine, backend } = options;
+  const { ringSize, wholeMachine, backend, running = () => [] } = options;
   const plan = backend === 'tracepoint' ? undefined : fentryPlan();
   let refusal = plan?.refusal;
   let failure: unknown;
@@ -54,7 +57,7 @@ export function load(options: LoadOptions, prepare: (programs: Programs) => void
       const programs = new Programs({ ringSize, wholeMachine, uprobes, fentry });
       try {
         prepare(programs);
-        programs.attach();
+        programs.attach(fentry ? waitingThreads(running()) : []);
       } catch (error) {
         programs.close();
         throw error;

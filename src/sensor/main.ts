@@ -7,7 +7,7 @@
  * It ends with its parent: when the channel closes, the programs go with it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { writeSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CAPTURE_FAILED, explain } from './explain.ts';
 import { HalfLines } from './half-lines.ts';
@@ -94,13 +94,16 @@ async function probed(known: readonly number[]): Promise<void> {
 async function start(message: StartMessage): Promise<void> {
   wholeMachine = message.wholeMachine;
   command = message.command;
-  const loaded = load(message, (fresh) => {
+  // Of the whole machine the other end of everything is in scope, and tells of the bytes.
+  const running = () => withDescendants(message.pids);
+  const loaded = load({ ...message, running }, (fresh) => {
     fresh.setScope(process.pid, SCOPE.ignored);
     for (const pid of message.ignore) fresh.setScope(pid, SCOPE.ignored);
   });
   programs = loaded.programs;
   const uprobes = watchTls(programs, loaded.uprobes.kind);
   const marked = watch(programs, message.pids);
+  programs.hooksComplete();
   const known = wholeMachine ? allPids() : [...marked];
   const ignored = new Set([process.pid, ...message.ignore]);
   // Only then: who is told that mcpspy watches may let go what it held back.
@@ -116,10 +119,11 @@ async function start(message: StartMessage): Promise<void> {
     peers: wholeMachine ? [] : peersOf(known.filter((pid) => !ignored.has(pid))),
     ...programs.maps(),
   });
-  setInterval(
-    () => programs && send({ type: 'losses', losses: programs.losses() }),
-    LOSS_INTERVAL_MS,
-  ).unref();
+  setInterval(() => {
+    if (!programs) return;
+    send({ type: 'losses', losses: programs.losses() });
+    programs.settleWaiting((thread) => existsSync(`/proc/${thread}`));
+  }, LOSS_INTERVAL_MS).unref();
 }
 
 /**

@@ -3,7 +3,7 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
-import { type Backend, FENTRY_PROGRAMS, type HookPlan, TRACEPOINT_PROGRAMS } from './backend.ts';
+import { type Backend, FENTRY_PROGRAMS, type HookPlan } from './backend.ts';
 import { check, checkPointer, libbpf, mapId, type Pointer } from './libbpf.ts';
 import type { LossCount, PendingLoss } from './messages.ts';
 import { BPF_F_SLEEPABLE, BPF_TRACE_UPROBE_MULTI, type UprobeSupport } from './uprobes.ts';
@@ -71,6 +71,8 @@ export class Programs {
   readonly #cpus: number;
   readonly #fentry: HookPlan | undefined;
   #links: Pointer[] = [];
+  /** Tells of those threads that are in a call which began before the hooks were there. */
+  #waiting: Pointer | undefined;
 
   /**
    * Opens and loads; nothing runs before `attach`.
@@ -92,6 +94,7 @@ export class Programs {
     this.#setConstant('.rodata.config', options.wholeMachine ? 1 : 0);
     this.#setConstant('.rodata.casts', bpf.findVmlinuxBtfId('bpf_rdonly_cast', TRACE_FENTRY) > 0 ? 1 : 0);
     this.tls = this.#prepareTls(options.uprobes ?? { kind: 'off', sleepable: false });
+    this.#setConstant('.rodata.waiting', this.#fentry ? 1 : 0);
     this.#setConstant('.rodata.preemption', options.fentry?.keepsProcessor ? 1 : 0);
     const tracepoint = bpf.findVmlinuxBtfId('io_uring_complete', TRACE_RAW_TP) > 0;
     this.ioUring = tracepoint || this.#fentry !== undefined;
@@ -116,7 +119,7 @@ export class Programs {
       check('bpf_map__set_autocreate', bpf.setAutocreate(this.#map('thread_calls'), false));
       return;
     }
-    this.#leaveOut(TRACEPOINT_PROGRAMS);
+    this.#leaveOut(['io_uring_complete']);
     for (const { entry, exit, function: name } of this.#fentry.hooks)
       for (const program of entry ? [entry, exit] : [exit])
         check(`looking for ${name} in the kernel`, bpf.setAttachTarget(this.#program(program), 0, name));
@@ -160,9 +163,11 @@ export class Programs {
 
   /**
    * From here on the kernel watches what is in scope.
+   * @param waiting Threads in calls that began before.
    * @throws BpfError where the kernel refuses.
    */
-  attach(): void {
+  attach(waiting: readonly number[] = []): void {
+    if (this.#fentry && waiting.length) this.#watchWaiting(waiting);
     const names = ['process_fork', 'process_exec', 'process_exit', 'socket_state'];
     if (this.#fentry) {
       // First the exits: an entry is noted only for a call whose exit will be seen.
@@ -177,10 +182,43 @@ export class Programs {
     }
   }
 
+  #watchWaiting(threads: readonly number[]): void {
+    for (const thread of threads) {
+      const key = Buffer.alloc(4);
+      key.writeUInt32LE(thread);
+      // More than the map holds wait at a very large machine only: their first call goes unseen.
+      libbpf().update(this.#fd('waiting'), key, Buffer.alloc(4), 0);
+    }
+    this.#waiting = checkPointer('attaching sys_exit', libbpf().attach(this.#program('sys_exit')));
+  }
+
+  /** All hooks are in place and the scope is set: whatever is called from now on is seen by the hooks. */
+  hooksComplete(): void {
+    const yes = Buffer.from([1, 0, 0, 0]);
+    if (this.#waiting) check('hooks', libbpf().update(this.#fd('.data.hooks'), Buffer.alloc(4), yes, 0));
+  }
+
+  /** Leaves system calls alone as soon as nobody waits any more. `lives`: is there such a thread? */
+  settleWaiting(lives: (thread: number) => boolean): void {
+    if (!this.#waiting) return;
+    const fd = this.#fd('waiting');
+    let key: Buffer | null = null;
+    for (;;) {
+      const next = Buffer.alloc(4);
+      if (libbpf().nextKey(fd, key, next) < 0) break;
+      if (lives(next.readUInt32LE())) return;
+      libbpf().remove(fd, next);
+      key = null;
+    }
+    libbpf().destroyLink(this.#waiting);
+    this.#waiting = undefined;
+  }
+
   /** Stops watching; maps and rings stay readable. */
   detach(): void {
-    for (const link of this.#links) libbpf().destroyLink(link);
+    for (const link of [...this.#links, this.#waiting]) if (link) libbpf().destroyLink(link);
     this.#links = [];
+    this.#waiting = undefined;
     const yes = Buffer.from([1, 0, 0, 0]);
     check('tls_stopped', libbpf().update(this.#fd('.data.tls'), Buffer.alloc(4), yes, 0));
   }
