@@ -26,6 +26,7 @@ test('a capture of nothing says so', () => {
 
 test('everything that was counted is shown', () => {
   const summary: Summary = {
+    backend: 'fentry',
     seconds: 12.34,
     bytes: 3 << 20,
     frames: { request: 1200, response: 1199, notification: 0, invalid: 1, stderr: 0, gap: 1 },
@@ -54,6 +55,7 @@ test('everything that was counted is shown', () => {
   assert.equal(
     formatSummaryText(summary),
     `captured  2,401 frames, 3 MiB in 12.3 s
+back end  fentry
 frames    1,200 request, 1,199 response, 1 invalid, 1 gap
 requests  1 without an answer, 2 cancelled, 3 answered without having been seen
 lost      12,345 bytes, 4 records, 3 frames: ring full

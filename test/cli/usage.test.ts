@@ -38,6 +38,7 @@ const WRONG: readonly (readonly [readonly string[], RegExp])[] = [
   [['--pid', '0'], /a pid is a positive number/],
   [['--color', 'blue'], /Allowed choices/],
   [['-l', 'loud'], /Allowed choices/],
+  [['--backend', 'kprobe'], /Allowed choices/],
   [['--append', '--no-clobber', '-o', 'x'], /cannot be used with/],
   [['-o'], /argument missing/],
 ];

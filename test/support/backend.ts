@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Which back end the tests run on: some bytes only one of them can show. */
+import { spawnSync } from 'node:child_process';
+import { cannotCapture, MCPSPY } from './mcpspy.ts';
+
+function used(): 'fentry' | 'tracepoint' | undefined {
+  if (cannotCapture) return undefined;
+  const wanted = process.env['MCPSPY_TEST_BACKEND'];
+  const options = wanted ? ['--backend', wanted] : [];
+  const trial = spawnSync(MCPSPY, ['run', ...options, '-q', '-o', '-', '--', 'true'], { encoding: 'utf8' });
+  return JSON.parse(trial.stdout.split('\n')[0] ?? '').backend;
+}
+
+/** `undefined` where nothing can be captured. */
+export const backend = used();
