@@ -149,28 +149,29 @@ static __always_inline int in_io_uring(void)
 	return task->flags & PF_IO_WORKER || CALL_NR(regs) == NR_io_uring_enter;
 }
 
-/* A call has moved bytes between a file and memory that has no address for us. */
-static __always_inline int moved_elsewhere(struct file *file, int reading, u64 length)
-{
-	if (in_io_uring())
-		return moved_unseen(file, -1, reading, length, LOSS_IO_URING);
-	/* What is nobody's descriptor is the kernel's own affair. */
-	return fd_of(file) < 0 ? 0 : moved_unseen(file, -1, reading, length, LOSS_SPLICE);
-}
-
 /* At the end of a call that has moved `length` bytes. */
 static __always_inline int call_moved(struct file *file, struct iov_iter *iter, int reading, u64 length)
 {
 	struct thread_call *call = this_call(0);
 	struct memory memory = {};
+	u32 cause;
 
 	if (call && call->splicing)
 		return 0;
-	if (!is_user_memory(iter))
-		return moved_elsewhere(file, reading, length);
-	/* Its entry came before our programs; or the bytes were discarded (MSG_TRUNC). */
-	if (!call || call->from.iter != (u64)iter || call->from.count - READ_KERNEL(iter, count) < length)
-		return moved_unseen(file, -1, reading, length, LOSS_UNREADABLE);
-	memory_at(&call->from, length, &memory);
-	return moved_at(file, -1, reading, length, &memory);
+	if (is_user_memory(iter)) {
+		if (call && call->from.iter == (u64)iter && call->from.count - READ_KERNEL(iter, count) >= length) {
+			memory_at(&call->from, length, &memory);
+			return moved_at(file, -1, reading, length, &memory);
+		}
+		/* Its entry came before our programs; or the bytes were discarded (MSG_TRUNC). */
+		cause = LOSS_UNREADABLE;
+	} else if (in_io_uring()) {
+		cause = LOSS_IO_URING;
+	} else {
+		/* What is nobody's descriptor is the kernel's own affair. */
+		if (fd_of(file) < 0)
+			return 0;
+		cause = LOSS_SPLICE;
+	}
+	return moved_unseen(file, -1, reading, length, cause);
 }

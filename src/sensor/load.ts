@@ -13,7 +13,7 @@ export interface LoadOptions {
   readonly wholeMachine: boolean;
   readonly backend: BackendChoice;
   /** Processes that run already and will be watched: what they wait for is not to be missed. */
-  readonly running?: () => Iterable<number>;
+  readonly running: (() => Iterable<number>) | undefined;
 }
 
 export interface Loaded {
@@ -48,16 +48,22 @@ function ways(plan: HookPlan | undefined, uprobes: UprobeSupport, backend: Backe
  * @throws BpfError where the kernel refuses; BackendRefused where it is only the back end asked for.
  */
 export function load(options: LoadOptions, prepare: (programs: Programs) => void): Loaded {
-  const { ringSize, wholeMachine, backend, running = () => [] } = options;
+  const { ringSize, wholeMachine, backend, running } = options;
   const plan = backend === 'tracepoint' ? undefined : fentryPlan();
   let refusal = plan?.refusal;
   let failure: unknown;
   for (const { fentry, uprobes } of ways(plan, uprobeSupport(), backend)) {
     try {
-      const programs = new Programs({ ringSize, wholeMachine, uprobes, fentry });
+      const programs = new Programs({
+        ringSize,
+        wholeMachine,
+        uprobes,
+        fentry,
+        joins: running !== undefined,
+      });
       try {
         prepare(programs);
-        programs.attach(fentry ? waitingThreads(running()) : []);
+        programs.attach(fentry && running ? waitingThreads(running()) : []);
       } catch (error) {
         programs.close();
         throw error;

@@ -95,7 +95,7 @@ async function start(message: StartMessage): Promise<void> {
   wholeMachine = message.wholeMachine;
   command = message.command;
   // Of the whole machine the other end of everything is in scope, and tells of the bytes.
-  const running = () => withDescendants(message.pids);
+  const running = message.pids.length ? () => withDescendants(message.pids) : undefined;
   const loaded = load({ ...message, running }, (fresh) => {
     fresh.setScope(process.pid, SCOPE.ignored);
     for (const pid of message.ignore) fresh.setScope(pid, SCOPE.ignored);

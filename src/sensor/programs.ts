@@ -45,6 +45,8 @@ export interface ProgramOptions {
   readonly uprobes?: UprobeSupport;
   /** The functions of the fentry back end. Absent: the tracepoint one is loaded. */
   readonly fentry?: HookPlan | undefined;
+  /** With `fentry`: will processes be watched that run already, and may be in a call? */
+  readonly joins?: boolean;
 }
 
 /** The programs behind the probes, by where in a function they run. */
@@ -98,7 +100,7 @@ export class Programs {
     this.#setConstant('.rodata.preemption', options.fentry?.keepsProcessor ? 1 : 0);
     const tracepoint = bpf.findVmlinuxBtfId('io_uring_complete', TRACE_RAW_TP) > 0;
     this.ioUring = tracepoint || this.#fentry !== undefined;
-    this.#prepareBackend();
+    this.#prepareBackend(options.joins ?? false);
     if (!this.#fentry && !tracepoint) this.#leaveOut(['io_uring_complete']);
     const error = bpf.load(this.#object);
     if (error < 0) bpf.close(this.#object);
@@ -111,7 +113,7 @@ export class Programs {
   }
 
   /** Before loading: the programs of one back end only, those of fentry with the functions they are for. */
-  #prepareBackend(): void {
+  #prepareBackend(joins: boolean): void {
     const bpf = libbpf();
     const used = new Set(this.#fentry?.hooks.flatMap(({ entry, exit }) => [entry, exit]));
     this.#leaveOut(FENTRY_PROGRAMS.filter((name) => !used.has(name)));
@@ -119,7 +121,7 @@ export class Programs {
       check('bpf_map__set_autocreate', bpf.setAutocreate(this.#map('thread_calls'), false));
       return;
     }
-    this.#leaveOut(['io_uring_complete']);
+    this.#leaveOut(joins ? ['io_uring_complete'] : ['io_uring_complete', 'sys_exit']);
     for (const { entry, exit, function: name } of this.#fentry.hooks)
       for (const program of entry ? [entry, exit] : [exit])
         check(`looking for ${name} in the kernel`, bpf.setAttachTarget(this.#program(program), 0, name));

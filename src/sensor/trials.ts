@@ -30,7 +30,10 @@ export function loadPrograms(ringSize: number): Programs {
 
 /** Which back end a capture would have, and why not the other one. @throws BpfError when it would have none. */
 export function tryBackends(ringSize: number): Pick<Loaded, 'refusal' | 'missing'> & { backend: Backend } {
-  const { programs, refusal, missing } = load({ ringSize, wholeMachine: false, backend: 'auto' }, () => {});
+  const { programs, refusal, missing } = load(
+    { ringSize, wholeMachine: false, backend: 'auto', running: undefined },
+    () => {},
+  );
   programs.close();
   return { backend: programs.backend, refusal, missing };
 }
