@@ -54,9 +54,9 @@ int accepted(void *ctx)
 	u64 file = 0;
 
 	bpf_get_func_ret(ctx, &file);
-	if (file >= (u64)-4095 || !watched())
+	if (file >= (u64)-4095)
 		return 0;
-	return born((void *)file, -1);
+	return watched() ? born((void *)file, -1) : stranger_connected((void *)file);
 }
 
 /* int f(struct socket *, …): a connection that is on its way has its addresses already. */
@@ -65,10 +65,10 @@ static __always_inline int connected(void *ctx)
 	u64 socket = 0, result = 0;
 
 	bpf_get_func_ret(ctx, &result);
-	if (((s32)result && (s32)result != -EINPROGRESS) || !watched())
+	if ((s32)result && (s32)result != -EINPROGRESS)
 		return 0;
 	bpf_get_func_arg(ctx, 0, &socket);
-	return born(file_behind((void *)socket), -1);
+	return watched() ? born(file_behind((void *)socket), -1) : stranger_connected(file_behind((void *)socket));
 }
 
 SEC("fexit")

@@ -49,23 +49,17 @@ static __noinline int tell_far_end(u64 stream, struct stream_key *writes, int re
 	return 0;
 }
 
-/* A process out of scope has connected or accepted. First remembered, then told: the other end does it the other way. */
-static __noinline int stranger_connected(s32 fd)
+static __always_inline void note_stranger(struct file *file, struct channel *channel)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct stranger who = { .tgid = bpf_get_current_pid_tgid() >> 32 };
-	struct scratch *scratch = own_scratch();
-	struct file *file = file_of(fd);
-	struct channel *channel;
 	struct stream *stream;
 
-	if (!file || !scratch)
-		return 0;
-	channel = &scratch->channel;
 	__builtin_memset(channel, 0, sizeof(*channel));
-	if (!channel_of(file, fd, 0, who.tgid, channel) || channel->kind != KIND_TCP)
-		return 0;
+	if (!channel_of(file, -1, 0, who.tgid, channel) || channel->kind != KIND_TCP)
+		return;
 	BPF_CORE_READ_STR_INTO(&who.comm, task, group_leader, comm);
+	/* First remembered, then told: the other end does it the other way. */
 	bpf_map_update_elem(&strangers, &channel->key, &who, BPF_ANY);
 	stream = bpf_map_lookup_elem(&streams, &channel->key);
 	if (stream)
@@ -73,5 +67,19 @@ static __noinline int stranger_connected(s32 fd)
 	stream = bpf_map_lookup_elem(&streams, &channel->reverse);
 	if (stream)
 		tell_stranger(stream->id, &who, 1);
+}
+
+/* A process that is not in scope has connected or accepted. Of the whole machine all are. */
+static __noinline int stranger_connected(struct file *file)
+{
+	struct scratch *scratch;
+
+	if (!file || whole_machine)
+		return 0;
+	scratch = take_scratch();
+	if (!scratch)
+		return 0;
+	note_stranger(file, &scratch->channel);
+	give_back(scratch);
 	return 0;
 }

@@ -171,8 +171,8 @@ int sys_exit(u64 *ctx)
 		return 0;
 	fd = CALL_ARG0(regs);
 	if (!in_scope(bpf_get_current_pid_tgid() >> 32)) {
-		if (!whole_machine && (call == CALL_ACCEPT || call == CALL_CONNECT))
-			stranger_connected(call == CALL_ACCEPT ? result : fd);
+		if (call == CALL_ACCEPT || call == CALL_CONNECT)
+			stranger_connected(file_of(call == CALL_ACCEPT ? result : fd));
 		return 0;
 	}
 
