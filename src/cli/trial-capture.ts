@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const MESSAGE = '{"jsonrpc":"2.0","id":"mcpspy-doctor","method":"tools/list","params":{}}';
 /** Waits until we have looked at the monitor, then sends MESSAGE from one process to another. */
 const SCRIPT = 'echo ready >&2; read -r go; printf "%s\\n" "$1" | cat >/dev/null';
-const TIMEOUT_MS = 15_000;
+const TIMEOUT_MS = 60_000;
 
 export interface TrialCapture {
   /** Did the bytes arrive as they were sent? */
