@@ -97,18 +97,17 @@ function accessMode(pid: number, fd: string): number | undefined {
   return flags === undefined ? undefined : Number.parseInt(flags, 8) & 3;
 }
 
-/** Does this descriptor stand for the file we look for? */
-function matches(pid: number, fd: string, query: FileQuery): boolean {
+/** Does this descriptor stand for the file we look for, a FIFO with a name or none? */
+function matches(pid: number, fd: string, query: FileQuery, named: boolean): boolean {
   const path = `/proc/${pid}/fd/${fd}`;
   const link = attempt(() => readlinkSync(path));
   if (link === undefined) return false;
   if (query.carrier === 'socket') return link === `socket:[${query.inode}]`;
-  if (link !== `pipe:[${query.inode}]`) {
-    if (!link.startsWith('/')) return false;
-    // A FIFO by name: the path tells nothing, the inode does.
-    const stat = attempt(() => statSync(path));
+  if (named) {
+    // The path tells nothing, the inode does.
+    const stat = link.startsWith('/') ? attempt(() => statSync(path)) : undefined;
     if (!stat?.isFIFO() || stat.ino !== query.inode) return false;
-  }
+  } else if (link !== `pipe:[${query.inode}]`) return false;
   const mode = accessMode(pid, fd);
   return mode === 2 || mode === (query.end === 'read' ? 0 : 1);
 }
@@ -172,10 +171,16 @@ export function socketHolders(): Holding {
 /** All processes that hold this end now. One row a process, its lowest matching descriptor. */
 export function findHolders(query: HolderQuery, inScope: (pid: number) => boolean): Holder[] {
   if (query.carrier === 'tcp') return findTcpHolders(query, inScope);
+  const holders = holdersOf(query, inScope, false);
+  // Somebody may have thousands of files open, and each would have to be looked at: only when there is no other.
+  return holders.length || query.carrier === 'socket' ? holders : holdersOf(query, inScope, true);
+}
+
+function holdersOf(query: FileQuery, inScope: (pid: number) => boolean, named: boolean): Holder[] {
   const holders: Holder[] = [];
   for (const pid of allPids()) {
     const fds = attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? [];
-    const fd = fds.find((name) => matches(pid, name, query));
+    const fd = fds.find((name) => matches(pid, name, query, named));
     if (fd === undefined) continue;
     const info = readProcess(pid);
     if (info) holders.push({ ...info, fd: Number(fd), inScope: inScope(pid) });

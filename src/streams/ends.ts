@@ -28,7 +28,7 @@ const ACCEPT_TRIES = 40;
 /** So long after a connection has begun, the ends that no call has shown are looked for. */
 const YOUNG_MS = 5;
 /** So long the ends of what was made in scope have to show themselves before everybody's descriptors are looked at. */
-export const BORN_MS = 20;
+export const BORN_MS = 100;
 /** Sockets whose holder is remembered. */
 const HELD_MAX = 65536;
 
