@@ -159,7 +159,7 @@ export class Ends {
     if (end.pid === undefined) return stream.ended || !this.#awaited(stream, end);
     const process = this.#processes.get(end.pid);
     // A process seen before its description arrived: the answer takes milliseconds.
-    return process !== undefined && !(stream.asked && !stream.answered);
+    return process !== undefined && (!stream.asked || stream.answered || stream.ended);
   }
 
   /** May somebody on this machine yet turn out to be at this end? */
@@ -243,6 +243,10 @@ export class Ends {
     const [local, remote] = reader ? [destination, source] : [source, destination];
     const query: HolderQuery = { carrier: 'tcp', near, local, remote };
     const again = (tries: number) => {
+      if ((reader ? stream.reader : stream.writer).pid !== undefined) {
+        stream.answered = true;
+        return;
+      }
       this.#lookup.holders(query).then((holders) => {
         this.#presume(stream, reader, holders);
         const end = reader ? stream.reader : stream.writer;
@@ -253,7 +257,9 @@ export class Ends {
         else stream.answered = true;
       });
     };
-    again(ACCEPT_TRIES);
+    // A process in scope is about to tell by its call, and looking costs the kernel tens of milliseconds.
+    if (stream.joined) again(ACCEPT_TRIES);
+    else setTimeout(() => again(ACCEPT_TRIES), ACCEPT_MS).unref();
   }
 
   /**

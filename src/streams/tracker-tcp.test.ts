@@ -14,6 +14,7 @@ import {
   MS,
   ok,
   post,
+  replies,
   result,
   rpc,
   SECOND,
@@ -211,23 +212,32 @@ describe('a frame over TCP on this machine', () => {
     tracked.data(1, post(rpc(1)), 1 * MS);
     const pass = async (milliseconds: number) => {
       for (let passed = 0; passed < milliseconds; passed += 10) {
-        await answers();
+        await replies();
         t.mock.timers.tick(10);
       }
-      await answers();
+      await replies();
     };
     return { ...tracked, pass };
   }
 
   test('waits for its reader, and asks the sensor for the socket that has the addresses', async (t) => {
     const { tracker, endpoint, asked, who, pass } = waiting(t);
-    await pass(20);
-    assert.equal(tracker.settled(20 * MS), true);
+    await pass(60);
+    assert.equal(tracker.settled(60 * MS), true);
     assert.deepEqual([who(), asked], [[], [query]]);
-    endpoint(1, SERVER.pid, true, 30 * MS);
+    endpoint(1, SERVER.pid, true, 70 * MS);
     await pass(50);
-    tracker.settled(80 * MS);
+    tracker.settled(120 * MS);
     assert.deepEqual(who(), ['client>server']);
+  });
+
+  test('has a moment to be read by a process in scope: then nobody is asked', async (t) => {
+    const { tracker, endpoint, asked, who, pass } = waiting(t);
+    await pass(40);
+    endpoint(1, SERVER.pid, true, 40 * MS);
+    await pass(100);
+    tracker.settled(140 * MS);
+    assert.deepEqual([who(), asked], [['client>server'], []]);
   });
 
   test('asks for its writer when it is the reader that was seen', async () => {
@@ -245,18 +255,18 @@ describe('a frame over TCP on this machine', () => {
 
   test('is read by the process that has accepted the connection, also if that one is watched', async (t) => {
     const { tracker, who, pass } = waiting(t, [{ ...outside, inScope: true }]);
-    await pass(10);
-    tracker.settled(10 * MS);
+    await pass(60);
+    tracker.settled(60 * MS);
     assert.deepEqual(who(), ['client>outside']);
   });
 
   test('asks again while the connection waits to be accepted', async (t) => {
     const { tracker, asked, who, pass } = waiting(t, [], [], [outside]);
-    await pass(60);
-    tracker.settled(60 * MS);
+    await pass(110);
+    tracker.settled(110 * MS);
     assert.deepEqual(who(), []);
     await pass(60);
-    tracker.settled(120 * MS);
+    tracker.settled(170 * MS);
     assert.deepEqual(who(), ['client>outside']);
     assert.deepEqual(asked, [query, query, query]);
   });
@@ -286,8 +296,8 @@ describe('a frame over TCP on this machine', () => {
 
   test('is not read by the one who wrote it, though it may hold both ends', async (t) => {
     const { tracker, who, pass } = waiting(t, [{ ...outside, pid: CLIENT.pid }, outside]);
-    await pass(10);
-    tracker.settled(10 * MS);
+    await pass(60);
+    tracker.settled(60 * MS);
     assert.deepEqual(who(), ['client>outside']);
   });
 });

@@ -27,6 +27,11 @@ export function rpc(id: number): string {
   return `{"jsonrpc":"2.0","id":${id},"method":"ping"}`;
 }
 
+/** Lets answers of the fake sensor arrive. */
+export async function replies(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+}
+
 /** Lets what is asked of the fake sensor be asked, and its answers arrive. */
 export async function answers(): Promise<void> {
   await sleep(BORN_MS + 5);
