@@ -161,7 +161,7 @@ static __always_inline int call_moved(struct file *file, struct iov_iter *iter, 
 	if (is_user_memory(iter)) {
 		if (call && call->from.iter == (u64)iter && call->from.count - READ_KERNEL(iter, count) >= length) {
 			memory_at(&call->from, length, &memory);
-			return moved_at(file, -1, reading, length, &memory);
+			return moved_at((u64)file, -1, reading, length, &memory);
 		}
 		/* Its entry came before our programs; or the bytes were discarded (MSG_TRUNC). */
 		cause = LOSS_UNREADABLE;

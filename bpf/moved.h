@@ -253,8 +253,13 @@ out:
 	return 0;
 }
 
-static __noinline int moved_at(struct file *file, s32 fd, int reading, u64 length, struct memory *memory)
+/*
+ * Global, as what follows: the verifier looks at it once, not at each call. `at`: the struct file. It would take
+ * a pointer for one to our own memory.
+ */
+__noinline int moved_at(u64 at, s32 fd, int reading, u64 length, struct memory *memory)
 {
+	struct file *file = (void *)at;
 	struct scratch *scratch;
 
 	if (!file || !memory)
@@ -271,7 +276,7 @@ static __noinline int moved_at(struct file *file, s32 fd, int reading, u64 lengt
 
 static __always_inline int moved(s32 fd, int reading, u64 length, struct memory *memory)
 {
-	return moved_at(file_of(fd), fd, reading, length, memory);
+	return moved_at((u64)file_of(fd), fd, reading, length, memory);
 }
 
 static __noinline int lose_unseen(struct stream *stream, u64 from, u64 to, u32 flags, u32 cause)
@@ -282,8 +287,9 @@ static __noinline int lose_unseen(struct stream *stream, u64 from, u64 to, u32 f
 }
 
 /* A call that moved bytes where we cannot see them. */
-static __noinline int moved_unseen(struct file *file, s32 fd, int reading, u64 length, u32 cause)
+__noinline int moved_unseen_at(u64 at, s32 fd, int reading, u64 length, u32 cause)
 {
+	struct file *file = (void *)at;
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct channel channel = {};
 	struct stream *stream;
@@ -344,6 +350,11 @@ static __noinline int moved_unseen(struct file *file, s32 fd, int reading, u64 l
 		from = stream->owned;
 	lose_unseen(stream, from, end, FLAG_MAY_ARRIVE | (reading ? FLAG_READ : 0), cause);
 	return 0;
+}
+
+static __always_inline int moved_unseen(struct file *file, s32 fd, int reading, u64 length, u32 cause)
+{
+	return moved_unseen_at((u64)file, fd, reading, length, cause);
 }
 
 /* The reader was told that no more will come. */
