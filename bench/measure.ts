@@ -96,10 +96,13 @@ export function takeSummary(log: string): { captured: number; lost: number; mess
   return { captured: summary.bytes, lost, messages: request + response };
 }
 
+/** A summary with thousands of servers has so many bytes, and more. */
+const SUMMARY_MAX = 32 << 20;
+
 /** The file may be larger than Node reads at once. */
 function lastLine(file: string): string {
   const fd = openSync(file, 'r');
-  const tail = Buffer.alloc(65536);
+  const tail = Buffer.alloc(Math.min(SUMMARY_MAX, fstatSync(fd).size));
   const read = readSync(fd, tail, 0, tail.length, Math.max(0, fstatSync(fd).size - tail.length));
   closeSync(fd);
   return tail.toString('utf8', 0, read).trimEnd().split('\n').at(-1) ?? '{}';

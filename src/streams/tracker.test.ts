@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
+  announceTcp,
   answers,
   CLIENT,
   connected,
   LATER,
+  LOOPBACK,
   MS,
   rpc,
   SECOND,
@@ -611,5 +613,27 @@ describe('memory', () => {
     data(1, `${rpc(1)}\n${rpc(2)}`, 1 * MS);
     tracker.finish(2 * MS);
     assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+  });
+});
+
+describe('two directions', () => {
+  test('are of one socket when their inodes say so, not when memory is used again by another socket', () => {
+    const { tracker, announce } = tracking();
+    announce(1, { carrier: 'unix', inode: 11, peerInode: 12 });
+    announce(2, { carrier: 'unix', inode: 12, peerInode: 11, pair: 1 });
+    // The kernel found what was there before at the address of the peer.
+    announce(3, { carrier: 'unix', inode: 21, peerInode: 22, pair: 2 });
+    announce(4, { carrier: 'unix', inode: 22, peerInode: 21, pair: 3 });
+    const pairs = [1, 2, 3, 4].map((stream) => tracker.get(stream)?.record.pair);
+    assert.deepEqual(pairs, [0, 1, 0, 3]);
+  });
+
+  test('of a connection are not those of an earlier one between the same addresses, which has ended', () => {
+    const tracked = tracking();
+    const { tracker, announce, eof } = tracked;
+    announceTcp(tracked, 1);
+    eof(2, 1 * MS);
+    announce(3, { carrier: 'tcp', addresses: LOOPBACK, pair: 2 });
+    assert.equal(tracker.get(3)?.record.pair, 0);
   });
 });

@@ -300,7 +300,10 @@ export class Tracker implements RecordSink {
     return stream;
   }
 
-  #begin(record: StreamRecord): Stream {
+  #begin(told: StreamRecord): Stream {
+    const opposite = this.#streams.get(told.pair) ?? this.#aside.get(told.pair);
+    const pair = opposite && isPair(told, opposite) ? opposite : undefined;
+    const record = pair || !opposite ? told : { ...told, pair: 0 };
     const object = objectOf(record);
     const named = record.inode > 0 || record.addresses !== undefined;
     const before = named && record.joined ? this.#byObject.get(object) : undefined;
@@ -322,7 +325,6 @@ export class Tracker implements RecordSink {
       // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
       record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls',
     );
-    const pair = this.#streams.get(record.pair) ?? this.#aside.get(record.pair);
     const socket = this.#sockets.link(record, pair);
     const stream: Stream = {
       id: record.stream,
@@ -664,6 +666,17 @@ export class Tracker implements RecordSink {
 }
 
 const always = () => true;
+
+/**
+ * Is it the opposite direction of the same socket? The kernel finds it by the address of the socket's memory, or by
+ * those of the network, which may be used again while the stream of an earlier one is still known.
+ */
+function isPair(record: StreamRecord, { record: other, ended }: Stream): boolean {
+  if (record.carrier === 'tcp') return record.joined || !ended;
+  if (record.carrier !== 'unix' && record.carrier !== 'unix-seqpacket') return true;
+  const same = (one: number, two: number) => one === 0 || two === 0 || one === two;
+  return same(record.inode, other.peerInode) && same(record.peerInode, other.inode);
+}
 
 function keepYoungest(streams: Map<number, Stream>, count: number): void {
   for (const id of streams.keys()) {

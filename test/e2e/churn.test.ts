@@ -11,12 +11,12 @@ import { memory, processesOf, takeSummary } from '../../bench/measure.ts';
 import { cannotCapture, MCPSPY, NODE, ROOT, scratch } from '../support/mcpspy.ts';
 
 const SECONDS = 16;
-const PROCESSES = 800;
-const CONNECTIONS = 4000;
+const PROCESSES = 400;
+const CONNECTIONS = 2000;
 /** What caches may still take up after the first quarter, MiB. */
 const MEMORY_MAX = 48;
 
-test('descriptors and memory stay what they were while 800 processes and 4,000 connections come and go', {
+test('descriptors and memory stay what they were while 400 processes and 2,000 connections come and go', {
   skip: cannotCapture,
 }, async () => {
   const output = join(scratch(), 'out');
