@@ -121,9 +121,12 @@ static __noinline s32 fd_of(struct file *file)
 	return wanted.fd;
 }
 
-static __always_inline void tell_end(struct stream *stream, u32 tgid, struct file *file, s32 fd, int reading)
+/* Not inlined: those who call it have little of the stack left. */
+static __noinline int tell_end(struct stream *stream, u32 tgid, struct file *file, s32 fd, int reading)
 {
-	tell_endpoint(stream->id, tgid, fd < 0 ? fd_of(file) : fd, reading);
+	if (stream)
+		tell_endpoint(stream->id, tgid, fd < 0 ? fd_of(file) : fd, reading);
+	return 0;
 }
 
 /*
