@@ -29,6 +29,7 @@ async function main(): Promise<number> {
   });
   if (values.console) process.stderr.write(result.file('console.log') ?? '');
   result.close();
+  if (result.status === undefined) throw new Error(result.fault);
   return result.status;
 }
 

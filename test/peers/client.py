@@ -22,7 +22,7 @@ import time
 
 from truth import Account, lines_of, write_all
 
-PATIENCE = 30
+PATIENCE = 60
 links = {}
 
 

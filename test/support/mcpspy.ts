@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const MCPSPY = join(ROOT, 'bin', 'mcpspy');
 export const NODE = process.execPath;
+/** The back end under test, where the runner of the tests has chosen one (test/kernels). */
+const BACKEND = process.env['MCPSPY_TEST_BACKEND'];
+const CHOSEN = BACKEND ? ['--backend', BACKEND] : [];
 
 /** One line of the JSON Lines output. */
 // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever is there
@@ -40,7 +43,7 @@ export const cannotCapture: string | false = probe();
 
 function probe(): string | false {
   if (process.getuid?.() !== 0) return 'not root';
-  const trial = spawnSync(MCPSPY, ['run', '-q', '--', 'true'], { encoding: 'utf8' });
+  const trial = spawnSync(MCPSPY, [...CHOSEN, 'run', '-q', '--', 'true'], { encoding: 'utf8' });
   if (trial.status === 0) return false;
   // 3 and 4: the kernel refuses. Anything else is a fault of ours and must fail the tests.
   return trial.status === 3 || trial.status === 4 ? (trial.stderr.split('\n')[0] ?? 'refused') : false;
@@ -89,7 +92,8 @@ export async function captureRun(
   given: CaptureOptions = {},
 ): Promise<CaptureResult> {
   const file = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'out.jsonl');
-  const child = spawn(MCPSPY, ['run', '-o', file, ...(given.options ?? ['-q']), '--', ...command], {
+  const args = [...CHOSEN, 'run', '-o', file, ...(given.options ?? ['-q']), '--', ...command];
+  const child = spawn(MCPSPY, args, {
     env: { ...process.env, ...given.env },
     ...(given.cwd ? { cwd: given.cwd } : {}),
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -117,7 +121,8 @@ export interface Attached {
 /** Resolves when mcpspy is watching. */
 export async function attach(pids: readonly number[], options: readonly string[] = []): Promise<Attached> {
   const file = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'out.jsonl');
-  const child = spawn(MCPSPY, ['-o', file, ...pids.flatMap((pid) => ['--pid', String(pid)]), ...options], {
+  const scope = pids.flatMap((pid) => ['--pid', String(pid)]);
+  const child = spawn(MCPSPY, [...CHOSEN, '-o', file, ...scope, ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const text = collect(child);

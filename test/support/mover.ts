@@ -2,13 +2,21 @@
 /** Bytes through channels, call by call (test/peers/mover.c), and the comparison with what was captured. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CaptureResult, captureRun, type OutputLine, ROOT, scratch } from './mcpspy.ts';
 import { assertOutput } from './schema.ts';
 
+/** A program of test/peers that was compiled before: in a VM without KVM a compiler takes long. */
+export function compiled(name: string): string | undefined {
+  const path = join(process.env['MCPSPY_PEERS'] ?? '', name);
+  return process.env['MCPSPY_PEERS'] && existsSync(path) ? path : undefined;
+}
+
 /** Compiles test/peers/NAME.c into `directory`. @returns the program's path. */
 export function compile(name: string, directory: string): string {
+  const ready = compiled(name);
+  if (ready) return ready;
   const program = join(directory, name);
   const gcc = spawnSync('gcc', ['-O2', '-Wall', '-o', program, join(ROOT, 'test', 'peers', `${name}.c`)], {
     encoding: 'utf8',

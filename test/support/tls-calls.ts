@@ -6,6 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NODE16 } from './http-stage.ts';
 import { type CaptureResult, ROOT } from './mcpspy.ts';
+import { compiled } from './mover.ts';
 
 const peer = (name: string) => join(ROOT, 'test', 'peers', name);
 const BORINGSSL = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/android`;
@@ -55,6 +56,8 @@ export function compileTlsCalls(
   directory: string,
   linkage: keyof typeof LINKAGES = 'dynamic',
 ): string | undefined {
+  const ready = compiled(`tls-calls-${linkage}`);
+  if (ready) return ready;
   const program = join(directory, `tls-calls-${linkage}`);
   const { source, before, after } = LINKAGES[linkage];
   const sources = [peer(source)];

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+/** Which tests run under which kernel, all of them in one VM a kernel and back end. */
+import { cpSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Kernel, Line } from './kernels.ts';
+import { type GuestTest, readResults } from './results.ts';
+import { inGuest } from './vm.ts';
+
+/** The names that `--backend` knows. Each kernel is booted once for each. */
+export const BACKENDS = ['tracepoint', 'fentry'] as const;
+export type Backend = (typeof BACKENDS)[number];
+
+/** Some tests of some files. */
+interface Selection {
+  readonly files: readonly string[];
+  /** Parts of their names; default: all. */
+  readonly names?: readonly string[];
+}
+
+const guest = (name: string) => `test/kernels/guest/${name}.guest.ts`;
+/** Those that watch the whole machine … */
+const AGENTS: Selection = { files: [guest('whole-machine')], names: ['two agents'] };
+const CONTAINERS: Selection = { files: [guest('containers')] };
+const RIGHTS: Selection = {
+  files: [guest('doctor'), guest('whole-machine')],
+  names: ['doctor', 'without privileges'],
+};
+const e2e = (name: string, ...names: readonly string[]): Selection => ({
+  files: [`test/e2e/${name}.test.ts`],
+  names,
+});
+/** … and those of the calls, the probes, and the ends of connections. */
+const CALLS = e2e('bytes-calls', 'calls on a pipe', 'MSG_PEEK', '1024 segments');
+const BLIND = e2e('bytes-blind', 'when the reader takes its time', 'cut by a gap');
+const PROBES = e2e('tls-probes', 'SSL_read and SSL_write', 'memory BIOs');
+const ENDS = e2e('tcp-ends', '100 bytes at a time after both sides');
+
+/** Tests of which nobody may be disturbed by others, then some side by side: the VM has two processors. */
+interface Parts {
+  readonly alone: readonly Selection[];
+  readonly together: readonly Selection[];
+}
+
+/** As much as fits into seven minutes for all: without KVM a capture takes five seconds and more. */
+const PARTS: Readonly<Record<Line, Readonly<Record<Backend, Parts>>>> = {
+  '6.1': {
+    tracepoint: { alone: [AGENTS, CONTAINERS], together: [PROBES] },
+    fentry: { alone: [], together: [CALLS, BLIND] },
+  },
+  '6.12': {
+    tracepoint: { alone: [], together: [CALLS, ENDS] },
+    fentry: { alone: [CONTAINERS], together: [PROBES] },
+  },
+  newest: {
+    tracepoint: { alone: [RIGHTS], together: [] },
+    fentry: { alone: [], together: [CALLS, BLIND] },
+  },
+};
+
+/** Programs by Debian's own Python, and not by a script that first looks for one. */
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** What a VM with the suite in it came to. */
+export interface SuiteResult {
+  readonly tests: readonly GuestTest[];
+  /** All it wrote, for whoever has to find out why. */
+  readonly output: string;
+  /** Why there may be tests missing. */
+  readonly fault: string | undefined;
+}
+
+/**
+ * Boots `kernel` and runs its tests there.
+ * @param peers A directory with programs of test/peers that are compiled already.
+ * @param timeout Milliseconds until the VM is killed.
+ * @throws when the VM cannot be started at all.
+ */
+export async function runSuite(
+  kernel: Kernel,
+  backend: Backend,
+  peers: string,
+  timeout: number,
+): Promise<SuiteResult> {
+  let output = '';
+  const { alone, together } = PARTS[kernel.line][backend];
+  const batches = [...alone, ...together];
+  const commands = batches.map((batch, index) => testing(batch, index) + (index < alone.length ? '' : ' &'));
+  const result = await inGuest({
+    kernel,
+    timeout,
+    command: ['sh', '-c', [...commands, 'wait'].join('\n')],
+    env: {
+      PATH,
+      MCPSPY_PEERS: '/run/vm/peers',
+      MCPSPY_TEST_BACKEND: backend,
+    },
+    prepare: (directory) => {
+      mkdirSync(join(directory, 'peers'));
+      cpSync(peers, join(directory, 'peers'), { recursive: true });
+    },
+    output: (chunk) => {
+      output += chunk;
+    },
+  });
+  const tests = batches.flatMap((_, index) => readResults(result.file(`tests.${index}`) ?? ''));
+  result.close();
+  return { tests, output, fault: result.fault };
+}
+
+/** Runs tests in one process, which is started once: starting is what takes longest. */
+function testing({ files, names = [] }: Selection, index: number): string {
+  const options = [
+    ...['--test', '--test-isolation=none', '--test-timeout=120000', '--test-force-exit'],
+    ...['--test-reporter=./test/kernels/results.ts', `--test-reporter-destination=/run/vm/tests.${index}`],
+    ...names.map((name) => `--test-name-pattern='${name}'`),
+  ];
+  return ['scripts/node.sh', ...options, ...files].join(' ');
+}
