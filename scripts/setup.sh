@@ -32,6 +32,12 @@ need /usr/include/openssl/ssl.h libssl-dev
 # TLS of other kinds: BoringSSL with symbols (in a folder of its own, which no program finds by itself), and Go.
 need /usr/include/android/openssl/ssl.h android-libboringssl-dev
 need gron gron
+# Other kernels, in a VM.
+if [ "$(uname -m)" = x86_64 ]; then
+  need qemu-system-x86_64 qemu-system-x86
+  need /usr/lib/qemu/virtiofsd qemu-system-common
+  need busybox busybox-static
+fi
 if [ -n "$missing" ]; then
   command -v apt-get >/dev/null 2>&1 || fail "set-up needs$missing and there is no apt-get here; install them by hand and run it again"
   [ "$(id -u)" = 0 ] || fail "set-up needs root once to install$missing; run \"sudo npm run setup\""
@@ -48,6 +54,16 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   # Not `npm ci`: it wants every platform's optional packages in the registry, which mirrors do not have.
   npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error >&2
   touch node_modules/.package-lock.json
+fi
+
+# Without these kernels their tests are skipped, so that not having them is no failure. Tried once a day.
+kernels=${MCPSPY_KERNELS:-node_modules/.cache/mcpspy-kernels}
+if [ "$(uname -m)" = x86_64 ] && [ -z "$(find "$kernels/tried" -mtime -1 2>/dev/null)" ] &&
+  ! { [ -e "$kernels/amd64/6.1" ] && [ -e "$kernels/amd64/6.12" ] && [ -e "$kernels/amd64/newest" ]; }; then
+  say "fetching kernels for the tests in a VM"
+  mkdir -p "$kernels"
+  touch "$kernels/tried"
+  sh scripts/node.sh test/kernels/fetch.ts >&2 || say "could not fetch them; their tests will be skipped"
 fi
 
 stamp=dist/.built
