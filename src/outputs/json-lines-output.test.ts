@@ -18,7 +18,15 @@ test('every frame on the bus becomes a line, in the order of the bus', () => {
   });
   const { seq, time, connection, stream, offset, from, to } = httpRequest();
   const seen = { seq, time, transport: 'stdio', connection, stream, offset, from, to } as const;
-  bus.emit('capture', { time, version: '1', host: 'h', kernel: 'k', arch: 'a', backend: 'b', options: {} });
+  bus.emit('capture', {
+    time,
+    version: '1',
+    host: 'h',
+    kernel: 'k',
+    arch: 'a',
+    backend: 'tracepoint',
+    options: {},
+  });
   bus.emit('message', httpRequest());
   bus.emit('invalid', { ...seen, kind: 'invalid', reason: 'r', size: 1, raw: 'x', rawBase64: undefined });
   bus.emit('http', httpEvent());
