@@ -31,13 +31,20 @@ interface Way {
   readonly uprobes: UprobeSupport;
 }
 
+/** Not chosen by itself: what the programs may miss then would be missing without a word. */
+const MAY_BE_PUT_OFF =
+  'before Linux 6.15 a program may be put off in the middle and others go unseen; --backend fentry takes it all the same';
+
 /** All ways, the best first. TLS is worth having, but not worth failing for. */
 function ways(plan: HookPlan | undefined, uprobes: UprobeSupport, backend: BackendChoice): Way[] {
   const probes: UprobeSupport[] =
     uprobes.kind === 'off' ? [uprobes] : [uprobes, { kind: 'off', sleepable: false }];
-  const usable = plan && plan.refusal === undefined;
-  // Kernels from 6.10 to 6.14 know how, but take it from no program that calls global functions.
-  const plans = usable ? (plan.keepsProcessor ? [plan, { ...plan, keepsProcessor: false }] : [plan]) : [];
+  const plans: HookPlan[] = [];
+  if (plan && plan.refusal === undefined) {
+    if (plan.keepsProcessor) plans.push(plan);
+    // Kernels from 6.10 to 6.14 know how, but take it from no program that calls global functions.
+    if (backend === 'fentry') plans.push({ ...plan, keepsProcessor: false });
+  }
   const fentry = probes.flatMap((some) => plans.map((each) => ({ fentry: each, uprobes: some })));
   return backend === 'fentry' ? fentry : [...fentry, ...probes.map((some) => ({ uprobes: some }))];
 }
@@ -51,6 +58,7 @@ export function load(options: LoadOptions, prepare: (programs: Programs) => void
   const { ringSize, wholeMachine, backend, running } = options;
   const plan = backend === 'tracepoint' ? undefined : fentryPlan();
   let refusal = plan?.refusal;
+  if (plan && !refusal && backend === 'auto' && !plan.keepsProcessor) refusal = MAY_BE_PUT_OFF;
   let failure: unknown;
   for (const { fentry, uprobes } of ways(plan, uprobeSupport(), backend)) {
     try {
