@@ -45,7 +45,7 @@ interface Parts {
 const PARTS: Readonly<Record<Line, Readonly<Record<Backend, Parts>>>> = {
   '6.1': {
     tracepoint: { alone: [AGENTS, CONTAINERS], together: [PROBES] },
-    fentry: { alone: [], together: [CALLS, BLIND] },
+    fentry: { alone: [], together: [CALLS] },
   },
   '6.12': {
     tracepoint: { alone: [], together: [CALLS, ENDS] },
@@ -53,7 +53,7 @@ const PARTS: Readonly<Record<Line, Readonly<Record<Backend, Parts>>>> = {
   },
   newest: {
     tracepoint: { alone: [RIGHTS], together: [] },
-    fentry: { alone: [], together: [CALLS, BLIND] },
+    fentry: { alone: [], together: [BLIND] },
   },
 };
 
