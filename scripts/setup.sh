@@ -32,8 +32,10 @@ need /usr/include/openssl/ssl.h libssl-dev
 # TLS of other kinds: BoringSSL with symbols (in a folder of its own, which no program finds by itself), and Go.
 need /usr/include/android/openssl/ssl.h android-libboringssl-dev
 need gron gron
-# Other kernels, in a VM.
-if [ "$(uname -m)" = x86_64 ]; then
+# Other kernels, in a VM: only for `npm run test:kernels`.
+kernels=
+[ "${1:-}" != --kernels ] || [ "$(uname -m)" != x86_64 ] || kernels=${MCPSPY_KERNELS:-node_modules/.cache/mcpspy-kernels}
+if [ -n "$kernels" ]; then
   need qemu-system-x86_64 qemu-system-x86
   need /usr/lib/qemu/virtiofsd qemu-system-common
   need busybox busybox-static
@@ -56,13 +58,10 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-# Without these kernels their tests are skipped, so that not having them is no failure. Tried once a day.
-kernels=${MCPSPY_KERNELS:-node_modules/.cache/mcpspy-kernels}
-if [ "$(uname -m)" = x86_64 ] && [ -z "$(find "$kernels/tried" -mtime -1 2>/dev/null)" ] &&
-  ! { [ -e "$kernels/amd64/6.1" ] && [ -e "$kernels/amd64/6.12" ] && [ -e "$kernels/amd64/newest" ]; }; then
+# Without these kernels their tests are skipped, so that not having them is no failure.
+if [ -n "$kernels" ] && ! { [ -e "$kernels/amd64/6.1" ] && [ -e "$kernels/amd64/6.12" ] && [ -e "$kernels/amd64/newest" ]; }; then
   say "fetching kernels for the tests in a VM"
   mkdir -p "$kernels"
-  touch "$kernels/tried"
   sh scripts/node.sh test/kernels/fetch.ts >&2 || say "could not fetch them; their tests will be skipped"
 fi
 

@@ -51,7 +51,7 @@ export interface GuestResult {
 
 /** Why no VM can be started here, or false. */
 export function cannotBoot(kernel: Kernel | undefined): string | false {
-  if (!kernel) return 'its kernel has not been fetched; run "npm run setup" with the network at hand';
+  if (!kernel) return 'its kernel has not been fetched; run "npm run test:kernels" with the network at hand';
   if (!virtiofsd()) return 'there is no virtiofsd; install qemu-system-common or virtiofsd';
   if (!onPath(MACHINES[kernel.arch].qemu)) return `there is no ${MACHINES[kernel.arch].qemu}`;
   if (process.getuid?.() !== 0) return 'not root, which sharing the root directory with a VM needs';
