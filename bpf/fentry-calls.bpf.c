@@ -16,7 +16,7 @@ static __always_inline int watched(void)
 
 static __always_inline struct file *file_behind(struct socket *socket)
 {
-	return READ_KERNEL(socket, file);
+	return BPF_CORE_READ(socket, file);
 }
 
 /* int create_pipe_files(struct file **res, int flags): both ends are one stream. */

@@ -49,6 +49,8 @@ static __always_inline int call_exits(struct file *file, struct iov_iter *iter, 
 	return 0;
 }
 
+/* Where the file stands is read by helper: what READ_KERNEL() gives is no plain number, as moved_at() wants it. */
+
 /* ssize_t f(struct kiocb *, struct iov_iter *) */
 #define FILE_CALL(name, reading)                                                                \
 	SEC("fentry") int name##_entry(void *ctx)                                               \
@@ -59,7 +61,7 @@ static __always_inline int call_exits(struct file *file, struct iov_iter *iter, 
 	{                                                                                       \
 		struct kiocb *request = (void *)argument(ctx, 0);                               \
 												\
-		return call_exits(READ_KERNEL(request, ki_filp), (void *)argument(ctx, 1),      \
+		return call_exits(BPF_CORE_READ(request, ki_filp), (void *)argument(ctx, 1),    \
 				  reading, result_of(ctx));                                     \
 	}
 
@@ -74,14 +76,14 @@ static __always_inline struct file *file_of_socket(void *ctx)
 {
 	struct socket *socket = (void *)argument(ctx, 0);
 
-	return READ_KERNEL(socket, file);
+	return BPF_CORE_READ(socket, file);
 }
 
 static __always_inline struct file *file_of_sock(void *ctx)
 {
 	struct sock *sk = (void *)argument(ctx, 0);
 
-	return READ_KERNEL(sk, sk_socket, file);
+	return BPF_CORE_READ(sk, sk_socket, file);
 }
 
 /* Bytes that stay where they are, or are none of the stream's. Before 5.19 `nonblock` stands before `flags`. */
