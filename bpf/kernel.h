@@ -190,6 +190,7 @@ struct task_struct {
 
 struct linux_binprm {
 	const char *interp;
+	struct file *file;
 };
 
 struct io_cqe {

@@ -25,9 +25,9 @@ struct {
 #endif
 
 /*
- * RECORD_MAPPED, or with an inode of 0: RECORD_FORK, RECORD_EXEC, RECORD_EXIT; and RECORD_STREAM: a TLS
- * connection is used, with a `device` of 1 while its socket is not known. A record that finds no room is
- * no loss for good: the sensor looks at all processes again when it sees that the ring was full.
+ * RECORD_MAPPED, or with an inode of 0: RECORD_FORK, RECORD_EXIT; and RECORD_STREAM: a TLS connection
+ * is used, with a `device` of 1 while its socket is not known. A record that finds no room is no loss
+ * for good: the sensor looks at all processes again when it sees that the ring was full.
  */
 static __always_inline void tell_news(u16 type, u32 tgid, u64 inode, u32 device, u32 parent)
 {

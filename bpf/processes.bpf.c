@@ -3,6 +3,7 @@
 #include "news.h"
 
 struct exec_record {
+	struct record_executed news;
 	struct record_process process;
 	u8 argv[2 * ARGV_MAX];
 };
@@ -42,8 +43,21 @@ int process_fork(u64 *ctx)
 		return 0;
 	}
 	tell_process(RECORD_FORK, tgid, parent_tgid, parent);
-	tell_news(RECORD_FORK, tgid, 0, 0, parent_tgid);
+	tell_news(RECORD_FORK, tgid, 0, BPF_CORE_READ(parent, mm) == BPF_CORE_READ(child, mm), parent_tgid);
 	return 0;
+}
+
+/* What the sensor needs to know of an exec: what to look at, even if the process is gone before it can. */
+static __always_inline void tell_executed(struct exec_record *record, u32 tgid, struct linux_binprm *program)
+{
+	struct inode *inode = BPF_CORE_READ(program, file, f_inode);
+
+	fill_head(&record->news.mapped.head, RECORD_EXEC, 0, tgid, 0);
+	record->news.mapped.inode = BPF_CORE_READ(inode, i_ino);
+	record->news.mapped.device = BPF_CORE_READ(inode, i_sb, s_dev);
+	record->news.mapped.parent = 0;
+	bpf_probe_read_kernel_str(record->news.path, PATH_LEN, BPF_CORE_READ(program, interp));
+	bpf_ringbuf_output(&news, &record->news, sizeof(record->news), BPF_RB_FORCE_WAKEUP);
 }
 
 SEC("tp_btf/sched_process_exec")
@@ -58,15 +72,15 @@ int process_exec(u64 *ctx)
 
 	if (!in_scope(tgid))
 		return 0;
-	/* First: from here on the sensor runs a race with the program's first connection. */
-	tell_news(RECORD_EXEC, tgid, 0, 0, 0);
 	record = bpf_map_lookup_elem(&exec_scratch, &zero);
 	if (!record)
 		return 0;
+	/* First: from here on the sensor runs a race with the program's first connection. */
+	tell_executed(record, tgid, program);
 	fill_head(&record->process.head, RECORD_EXEC, 0, tgid, 0);
 	record->process.other = 0;
 	BPF_CORE_READ_STR_INTO(&record->process.comm, task, comm);
-	bpf_probe_read_kernel_str(record->process.exe, PATH_LEN, BPF_CORE_READ(program, interp));
+	__builtin_memcpy(record->process.exe, record->news.path, PATH_LEN);
 	start = BPF_CORE_READ(task, mm, arg_start);
 	length = BPF_CORE_READ(task, mm, arg_end) - start;
 	if (length > ARGV_MAX)

@@ -120,12 +120,18 @@ struct record_tie {
 	struct addresses addresses;
 };
 
-/* A process in scope has mapped a file executable, or become another program (inode 0), or forked (inode 0). */
+/* A process in scope has mapped a file executable, or forked, or ended (inode 0). */
 struct record_mapped {
 	struct record_head head;
 	u64 inode;
-	u32 device; /* s_dev of the kernel */
+	u32 device; /* s_dev of the kernel; fork: 1, where the child still runs in its parent's memory */
 	u32 parent; /* fork: the parent's tgid, else 0 */
+};
+
+/* It has become another program, whose file this is. */
+struct record_executed {
+	struct record_mapped mapped;
+	char path[PATH_LEN]; /* as it was given, after #! */
 };
 
 struct record_endpoint {

@@ -25,6 +25,8 @@ import type { UprobeKind } from './uprobes.ts';
 const LOSS_INTERVAL_MS = 1000;
 /** So long the beginning waits for files that have to be searched for their TLS library. */
 const SEARCH_MS = 5000;
+/** … and so long the end. */
+const LAST_SEARCH_MS = 1000;
 
 const peers = new PeerFinder((held) => send({ type: 'held', held }));
 const files = new HalfLines();
@@ -172,11 +174,13 @@ function whyNotStarted(
   };
 }
 
-function stop(): void {
+async function stop(): Promise<void> {
   if (!programs) return;
   news?.close();
   tls?.close();
   programs.detach();
+  // Whose TLS could not be read is to be told by name, even of a process that was gone at once.
+  if (tls) await Promise.race([tls.searched(), sleep(LAST_SEARCH_MS)]);
   send({ type: 'stopped', losses: programs.losses(), pending: programs.pendingLosses() });
 }
 
@@ -214,7 +218,7 @@ function handle(message: ToSensor): void {
       if (!wholeMachine) peers.find(message);
       break;
     case 'stop':
-      stop();
+      void stop();
       break;
   }
 }

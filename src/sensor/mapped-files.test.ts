@@ -6,6 +6,7 @@ import {
   fstatSync,
   mkdtempSync,
   openSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -14,7 +15,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import koffi from 'koffi';
-import { bringIn, mappedFiles, openFile, openMapped, parseMaps } from './mapped-files.ts';
+import {
+  bringIn,
+  mappedFiles,
+  namedFile,
+  openFile,
+  openMapped,
+  openNamed,
+  parseMaps,
+} from './mapped-files.ts';
 
 const skip = process.getuid?.() === 0 ? false : 'not root';
 
@@ -76,6 +85,31 @@ function resident(fd: number, pages: number): number[] {
   return [...found.entries()].filter(([, state]) => state & 1).map(([page]) => page);
 }
 
+test('a file that the kernel names is opened while its path leads to it', (context) => {
+  const directory = mkdtempSync(join(tmpdir(), 'mcpspy-test-'));
+  context.after(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'file');
+  writeFileSync(path, '');
+  const { dev, ino } = statSync(path, { bigint: true });
+  // The kernel's own: 20 bits for the minor number, where stat(2) has the first 8 of them at the end.
+  const device = Number(((dev >> 8n) & 0xfffn) << 20n) | Number((dev & 0xffn) | ((dev >> 12n) & 0xfff00n));
+  const named = namedFile(device >>> 0, ino, path);
+  const open = openNamed(named);
+  assert.ok(open);
+  closeSync(open.fd);
+  assert.equal(open.node, named.node);
+  renameSync(path, `${path}.old`);
+  writeFileSync(path, '');
+  assert.equal(openNamed(named), undefined);
+  assert.equal(openNamed({ ...named, path: '' }), undefined);
+  assert.equal(openNamed({ ...named, path: 'file' }), undefined);
+});
+
+test('device numbers of the kernel are those of stat(2)', () => {
+  assert.equal(namedFile((259 << 20) | 3, 7n, '').node, '66307:7');
+  assert.equal(namedFile(0x12345, 7n, '').node, `${0x12300045}:7`);
+});
+
 test('the instructions to be probed are brought into memory, also one that lies on two pages', (context) => {
   const directory = mkdtempSync(join(tmpdir(), 'mcpspy-test-'));
   context.after(() => rmSync(directory, { recursive: true }));
@@ -88,7 +122,7 @@ test('the instructions to be probed are brought into memory, also one that lies 
   // So that nothing is read ahead.
   forget(fd, 0, 0, POSIX_FADV_RANDOM);
   if (resident(fd, 64).length) return context.skip('a file system that lies in memory');
-  bringIn({ fd, identity: '' }, [
+  bringIn({ fd, node: '', identity: '' }, [
     { offset: 10 * PAGE + 100 },
     { offset: 31 * PAGE - 4 },
     { offset: 1 << 30 },

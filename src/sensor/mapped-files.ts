@@ -42,6 +42,8 @@ export function mappedFiles(pid: number): MappedFile[] {
 /** An open file, and what tells whether it is one that was looked at before. */
 export interface OpenFile {
   readonly fd: number;
+  /** Device and inode, as stat(2) tells them. */
+  readonly node: string;
   /** Changes when the file is another one, or has been changed. */
   readonly identity: string;
 }
@@ -86,8 +88,39 @@ export function openFile(path: string): OpenFile | undefined {
     return undefined;
   }
   const stat = fstatSync(fd, { bigint: true });
-  if (stat.isFile())
-    return { fd, identity: [stat.dev, stat.ino, stat.size, stat.mtimeNs, stat.ctimeNs].join(':') };
+  if (stat.isFile()) {
+    const node = nodeOf(stat.dev, stat.ino);
+    return { fd, node, identity: [node, stat.size, stat.mtimeNs, stat.ctimeNs].join(':') };
+  }
   closeSync(fd);
+  return undefined;
+}
+
+/** @param device As stat(2) has it. */
+function nodeOf(device: bigint, inode: bigint): string {
+  return `${device}:${inode}`;
+}
+
+/** A file that the kernel has named. */
+export interface NamedFile {
+  /** See `OpenFile`. On some file systems the kernel's own device is not that of stat(2). */
+  readonly node: string;
+  /** Empty where it is not known. */
+  readonly path: string;
+}
+
+/** @param device The kernel's own dev_t: 12 bits major, 20 bits minor (include/linux/kdev_t.h). */
+export function namedFile(device: number, inode: bigint, path: string): NamedFile {
+  const major = BigInt(device >>> 20);
+  const minor = BigInt(device & 0xfffff);
+  // As new_encode_dev() does it for stat(2).
+  return { node: nodeOf((minor & 0xffn) | (major << 8n) | ((minor & ~0xffn) << 12n), inode), path };
+}
+
+/** Opens it by its path, if that still leads to it. The caller closes it. */
+export function openNamed({ node, path }: NamedFile): OpenFile | undefined {
+  const open = path.startsWith('/') ? openFile(path) : undefined;
+  if (!open || open.node === node) return open;
+  closeSync(open.fd);
   return undefined;
 }

@@ -3,17 +3,20 @@
 import koffi from 'koffi';
 import { Ring } from '../source/ring.ts';
 import { BpfError, type Pointer } from './libbpf.ts';
+import { type NamedFile, namedFile } from './mapped-files.ts';
 
 /** What has happened to a process in scope. */
 export interface News {
   /**
-   * `mapped`: it has mapped a file executable; `tied` and `untied`: it uses a TLS connection whose socket
-   * is known, or is not.
+   * `mapped`: it has mapped a file executable; `vfork`: it has come into being and still runs in its parent's
+   * memory; `tied` and `untied`: it uses a TLS connection whose socket is known, or is not.
    */
-  readonly type: 'mapped' | 'fork' | 'exec' | 'exit' | 'tied' | 'untied';
+  readonly type: 'mapped' | 'fork' | 'vfork' | 'exec' | 'exit' | 'tied' | 'untied';
   readonly pid: number;
   /** Of a fork: the pid it came from; else 0. */
   readonly parent: number;
+  /** What was mapped or executed. */
+  readonly file?: NamedFile;
 }
 
 /** `enum record_type` in bpf/record.h. */
@@ -24,8 +27,12 @@ const TYPES: Readonly<Record<number, News['type']>> = {
   21: 'exit',
   32: 'mapped',
 };
-/** `struct record_mapped` in bpf/record.h. */
-const RECORD = { type: 0, tgid: 4, device: 32, parent: 36 } as const;
+/** `struct record_mapped` and `struct record_executed` in bpf/record.h. */
+const RECORD = { type: 0, tgid: 4, inode: 24, device: 32, parent: 36, path: 40, pathLength: 256 } as const;
+/** The longest record, bytes, with its header in the ring. */
+const RECORD_MAX = 8 + RECORD.path + RECORD.pathLength;
+/** With a `device` of 1. */
+const VARIANTS: Readonly<Partial<Record<News['type'], News['type']>>> = { tied: 'untied', fork: 'vfork' };
 /** `max_entries` of the ring in bpf/news.h, bytes. */
 const SIZE = 256 << 10;
 const PAGE = 4096;
@@ -46,11 +53,20 @@ function map(fd: number, length: number, protection: number, offset: number): Po
 export function decodeNews(bytes: Buffer, at: number): News | undefined {
   const type = TYPES[bytes.readUInt16LE(at + RECORD.type)];
   if (!type) return undefined;
-  return {
-    type: type === 'tied' && bytes.readUInt32LE(at + RECORD.device) ? 'untied' : type,
+  const device = bytes.readUInt32LE(at + RECORD.device);
+  const news = {
+    type: (device && VARIANTS[type]) || type,
     pid: bytes.readUInt32LE(at + RECORD.tgid),
     parent: bytes.readUInt32LE(at + RECORD.parent),
   };
+  if (type !== 'mapped' && type !== 'exec') return news;
+  const path = type === 'exec' ? pathAt(bytes, at + RECORD.path) : '';
+  return { ...news, file: namedFile(device, bytes.readBigUInt64LE(at + RECORD.inode), path) };
+}
+
+function pathAt(bytes: Buffer, at: number): string {
+  const end = bytes.subarray(at, at + RECORD.pathLength).indexOf(0);
+  return bytes.toString('utf8', at, at + Math.max(end, 0));
 }
 
 /** Delivers news as they come, in batches: each record wakes the event loop. */
@@ -79,7 +95,7 @@ export class NewsReader {
     const ring = this.#ring;
     const end = ring.produced();
     // The next record had no room, or nearly none.
-    const full = end - ring.position > SIZE - 64;
+    const full = end - ring.position > SIZE - 2 * RECORD_MAX;
     const news: News[] = [];
     for (let at = ring.next(end); at >= 0; at = ring.next(end)) {
       const record = decodeNews(ring.bytes, at);

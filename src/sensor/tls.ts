@@ -2,14 +2,17 @@
 /** Finds the TLS libraries of the processes in scope, and keeps probes in them. */
 import { closeSync } from 'node:fs';
 import { setImmediate as pause } from 'node:timers/promises';
+import { KnownFiles } from './known-files.ts';
 import { BpfError } from './libbpf.ts';
 import {
   bringIn,
   type MappedFile,
   mappedFiles,
+  type NamedFile,
   type OpenFile,
   openFile,
   openMapped,
+  openNamed,
 } from './mapped-files.ts';
 import type { TlsLibrary } from './messages.ts';
 import type { News } from './news.ts';
@@ -21,8 +24,8 @@ import { type Attachment, attachProbes, type Probe, type UprobeKind } from './up
 
 /** So long after its first probes a process's connections are looked at, milliseconds: less than ciphertext is watched for. */
 const SOCKETS_AFTER_MS = 200;
-/** Files whose contents are remembered. */
-const FILES_KEPT = 4096;
+/** So long a child that runs in its parent's memory has to become another program, as it nearly always does, milliseconds. */
+const VFORK_MS = 100;
 /** What looking at one process may take, lest it keeps us busy by mapping files: milliseconds at once … */
 const LOOK_BURST_MS = 300;
 /** … and of each millisecond. */
@@ -76,8 +79,7 @@ export interface Rehearsal {
 export class TlsWatch {
   readonly #options: TlsWatchOptions;
   readonly #processes = new Map<number, Watched>();
-  /** What is in a file, by its identity; the longest unused first. */
-  readonly #known = new Map<string, TlsFile>();
+  readonly #known = new KnownFiles();
   /** Long looks, one at a time. */
   readonly #looking = new Map<string, Promise<TlsFile>>();
   #queue: Promise<unknown> = Promise.resolve();
@@ -96,7 +98,7 @@ export class TlsWatch {
     for (const path of paths) {
       const open = openFile(path);
       if (!open) continue;
-      this.#remember(open.identity, this.#known.get(open.identity) ?? quickLook(open));
+      this.#quickLook(open);
       closeSync(open.fd);
     }
   }
@@ -109,12 +111,11 @@ export class TlsWatch {
   async #study(path: string): Promise<void> {
     const open = openFile(path);
     if (!open) return;
-    const known = this.#known.get(open.identity) ?? quickLook(open);
-    this.#remember(open.identity, known.more === 'search' ? await this.#longLook(open) : known);
+    if (this.#quickLook(open).more === 'search') this.#known.remember(open, await this.#longLook(open));
     closeSync(open.fd);
   }
 
-  /** Resolves when every search that has begun by now is over, and its probes are in place. */
+  /** Resolves when every search that has begun by now is over, and its probes are in place unless it is too late. */
   async searched(): Promise<void> {
     await Promise.all(this.#searches);
   }
@@ -142,21 +143,31 @@ export class TlsWatch {
 
   /** What the kernel says has happened. */
   news(news: readonly News[]): void {
-    const touched = new Set<number>();
-    for (const each of news) {
-      if (each.type === 'exit') {
-        touched.delete(each.pid);
-        this.gone(each.pid);
-        continue;
+    /** And the files that they have mapped since. */
+    const touched = new Map<number, NamedFile[]>();
+    for (const { type, pid, file } of news)
+      switch (type) {
+        case 'exit':
+          this.#lookBack(pid, touched.get(pid) ?? []);
+          touched.delete(pid);
+          this.gone(pid);
+          break;
+        case 'tied':
+        case 'untied':
+          this.#processes.get(pid)?.ciphertext.used(type === 'tied');
+          break;
+        case 'vfork':
+          // Probes for what it does not call would take the time that those of the new program need.
+          setTimeout(() => this.look(pid), VFORK_MS).unref();
+          break;
+        case 'exec':
+          this.#replaced(pid);
+          touched.set(pid, file ? [file] : []);
+          break;
+        default:
+          touched.set(pid, [...(touched.get(pid) ?? []), ...(file ? [file] : [])]);
       }
-      if (each.type === 'tied' || each.type === 'untied') {
-        this.#processes.get(each.pid)?.ciphertext.used(each.type === 'tied');
-        continue;
-      }
-      if (each.type === 'exec') this.#replaced(each.pid);
-      touched.add(each.pid);
-    }
-    for (const pid of touched) this.look(pid);
+    for (const [pid, files] of touched) if (!this.look(pid)) this.#lookBack(pid, files);
   }
 
   /** The old program's files are unmapped. Its probes stay: they are for the process, whatever it maps. */
@@ -167,9 +178,10 @@ export class TlsWatch {
     watched.sockets = undefined;
   }
 
-  /** Looks at what a process has mapped, and puts probes where they are missing. */
-  look(pid: number): void {
-    if (this.#stopped || !this.#options.inScope(pid)) return;
+  /** Looks at what a process has mapped, and puts probes where they are missing. @returns false when it is gone. */
+  look(pid: number): boolean {
+    if (this.#stopped) return true;
+    if (!this.#options.inScope(pid)) return false;
     const watched = this.#watched(pid);
     const now = performance.now();
     const gained = (now - watched.budgetAt) * LOOK_SHARE;
@@ -183,10 +195,27 @@ export class TlsWatch {
         },
         1 - watched.budget / LOOK_SHARE,
       ).unref();
-      return;
+      return true;
     }
-    for (const file of mappedFiles(pid)) if (!watched.files.has(file.key)) this.#lookAt(watched, file);
+    const files = mappedFiles(pid);
+    for (const file of files) if (!watched.files.has(file.key)) this.#lookAt(watched, file);
     watched.budget -= performance.now() - now;
+    this.#tell(watched);
+    return files.length > 0;
+  }
+
+  /** What was in a process that is gone: by what the kernel has said, as far as those files can still be had. */
+  #lookBack(pid: number, files: readonly NamedFile[]): void {
+    if (!files.length) return;
+    const watched = this.#watched(pid);
+    for (const file of files) {
+      const mapped = { key: `was ${file.node}`, range: '', path: file.path };
+      const open = openNamed(file);
+      const known = open ? this.#quickLook(open) : this.#known.at(file.node);
+      if (known) watched.files.set(mapped.key, known);
+      if (open && known?.more === 'search') this.#search(this.#lookLong(watched, mapped, open));
+      else if (open) closeSync(open.fd);
+    }
     this.#tell(watched);
   }
 
@@ -217,9 +246,8 @@ export class TlsWatch {
   #lookAt(watched: Watched, mapped: MappedFile): void {
     const open = openMapped(watched.pid, mapped);
     if (!open) return;
-    const known = this.#known.get(open.identity) ?? quickLook(open);
+    const known = this.#quickLook(open);
     watched.files.set(mapped.key, known);
-    this.#remember(open.identity, known);
     this.#attach(watched, open, known, mapped);
     if (known.more === 'search') this.#search(this.#lookLong(watched, mapped, open));
     else closeSync(open.fd);
@@ -227,10 +255,12 @@ export class TlsWatch {
 
   async #lookLong(watched: Watched, mapped: MappedFile, open: OpenFile): Promise<void> {
     const file = await this.#longLook(open);
-    this.#remember(open.identity, file);
-    if (!this.#stopped && this.#processes.get(watched.pid) === watched && watched.files.has(mapped.key)) {
+    this.#known.remember(open, file);
+    const now = this.#processes.get(watched.pid);
+    // One that has ended meanwhile is still told of, while its pid is nobody else's.
+    if (watched.files.has(mapped.key) && (now ?? watched) === watched) {
       watched.files.set(mapped.key, file);
-      this.#attach(watched, open, file, mapped);
+      if (now && !this.#stopped) this.#attach(watched, open, file, mapped);
       this.#tell(watched);
     }
     closeSync(open.fd);
@@ -247,13 +277,10 @@ export class TlsWatch {
     return looking;
   }
 
-  #remember(identity: string, file: TlsFile): void {
-    this.#known.delete(identity);
-    this.#known.set(identity, file);
-    for (const [oldest] of this.#known) {
-      if (this.#known.size <= FILES_KEPT) break;
-      this.#known.delete(oldest);
-    }
+  #quickLook(open: OpenFile): TlsFile {
+    const file = this.#known.of(open) ?? quickLook(open);
+    this.#known.remember(open, file);
+    return file;
   }
 
   #attach(watched: Watched, open: OpenFile, { probes }: TlsFile, mapped: MappedFile): void {

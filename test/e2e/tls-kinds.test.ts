@@ -113,25 +113,26 @@ interface Undecoded {
   readonly hosts: readonly string[];
 }
 
-test('a program in Go is named with its library, and its server, which is read, is not', {
-  skip,
-}, async () => {
-  const go = ['gron', '--insecure', 'https://localhost:{server}/mcp'];
-  const { capture } = await perform([
-    plainServer('http1', env),
-    // It fails for the 405 that it gets.
-    { run: ['/bin/sh', '-c', `${go.join(' ')} || true`] },
-    pythonClient('http_client.py', TLS, env),
-  ]);
-  assert.equal(capture.code, 0, capture.stderr);
-  const [only, ...others]: Undecoded[] = capture.summary['undecoded_tls'];
-  assert.deepEqual(others, []);
-  assert.deepEqual(
-    [only?.process.comm, only?.library, only?.connections, only?.hosts],
-    ['gron', 'Go crypto/tls', 1, ['localhost']],
-  );
-  assert.match(only?.reason ?? '', /^its functions cannot be probed/);
-});
+// It fails for the 405 that it gets, and is gone after some 10 ms.
+const GO = { run: ['/bin/sh', '-c', 'gron --insecure https://localhost:{server}/mcp || true'] };
+
+for (const [name, after] of [
+  ['and its server, which is read, is not', [pythonClient('http_client.py', TLS, env)]],
+  ['though all is over before it can have been searched', []],
+] as const)
+  test(`a program in Go is named with its library, ${name}`, { skip }, async () => {
+    const { capture } = await perform([plainServer('http1', env), GO, ...after]);
+    assert.equal(capture.code, 0, capture.stderr);
+    const undecoded: Undecoded[] = capture.summary['undecoded_tls'];
+    // Where processors are few, Python's probes may come late: that is told, too, and is not what this is about.
+    const [only, ...others] = undecoded.filter(({ reason }) => !reason.includes('too late'));
+    assert.deepEqual(others, []);
+    assert.deepEqual(
+      [only?.process.comm, only?.library, only?.connections, only?.hosts],
+      ['gron', 'Go crypto/tls', 1, ['localhost']],
+    );
+    assert.match(only?.reason ?? '', /^its functions cannot be probed/);
+  });
 
 test('a process that has read TLS by one library and not by another is named for the second', {
   skip,
