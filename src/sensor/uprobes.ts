@@ -7,6 +7,7 @@
  */
 import koffi from 'koffi';
 import { check, checkPointer, libbpf, type Pointer } from './libbpf.ts';
+import { offLoop } from './off-loop.ts';
 
 /** How functions are probed. `off`: the kernel has neither, or does not let us. */
 export type UprobeKind = 'uprobe.multi' | 'uprobe' | 'off';
@@ -147,11 +148,11 @@ export function attachProbes(
   if (kind === 'uprobe.multi') {
     const fd = createLink(libbpf().programFd(program), path, probes, atReturn, pid);
     check('attaching to functions', fd);
-    return { close: () => closeFd.async(fd, () => {}) };
+    return { close: () => offLoop((done) => closeFd.async(fd, done)) };
   }
   const links: Pointer[] = [];
   const close = () => {
-    for (const link of links.splice(0)) libbpf().destroyLink.async(link, () => {});
+    for (const link of links.splice(0)) offLoop((done) => libbpf().destroyLink.async(link, done));
   };
   try {
     for (const probe of probes) links.push(attachOne(program, path, probe, atReturn, pid));
