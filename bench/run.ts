@@ -16,6 +16,7 @@ import { http } from './http.ts';
 import { nginx } from './nginx.ts';
 import { stdio } from './stdio.ts';
 import { Table } from './table.ts';
+import { vm } from './vm.ts';
 
 const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   stdio,
@@ -25,6 +26,7 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
   calls,
   footprint,
   cost,
+  vm,
 };
 
 const [peers = '', rounds = '5', logs = tmpdir(), ...parts] = process.argv.slice(2);

@@ -89,7 +89,7 @@ int process_exec(u64 *ctx)
 	if (length > ARGV_MAX || bpf_probe_read_user(record->argv, length, (void *)start))
 		length = 0;
 	record->process.argv_length = length;
-	if (bpf_ringbuf_output(&control, record, sizeof(record->process) + length, wake_flags()))
+	if (bpf_ringbuf_output(&control, &record->process, sizeof(record->process) + length, wake_flags()))
 		count_loss(LOSS_RING_FULL, 0, 0);
 	return 0;
 }
