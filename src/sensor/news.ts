@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The ring in which the kernel tells the sensor what to look at. It carries no payload. */
 import koffi from 'koffi';
+import { HEAD, NEWS, PATH_LENGTH, RECORD } from '../source/layout.ts';
 import { Ring } from '../source/ring.ts';
 import { BpfError, type Pointer } from './libbpf.ts';
 import { type NamedFile, namedFile } from './mapped-files.ts';
@@ -19,18 +20,15 @@ export interface News {
   readonly file?: NamedFile;
 }
 
-/** `enum record_type` in bpf/record.h. */
 const TYPES: Readonly<Record<number, News['type']>> = {
-  16: 'tied',
-  19: 'fork',
-  20: 'exec',
-  21: 'exit',
-  32: 'mapped',
+  [RECORD.stream]: 'tied',
+  [RECORD.fork]: 'fork',
+  [RECORD.exec]: 'exec',
+  [RECORD.exit]: 'exit',
+  [RECORD.mapped]: 'mapped',
 };
-/** `struct record_mapped` and `struct record_executed` in bpf/record.h. */
-const RECORD = { type: 0, tgid: 4, inode: 24, device: 32, parent: 36, path: 40, pathLength: 256 } as const;
 /** The longest record, bytes, with its header in the ring. */
-const RECORD_MAX = 8 + RECORD.path + RECORD.pathLength;
+const RECORD_MAX = 8 + NEWS.size;
 /** With a `device` of 1. */
 const VARIANTS: Readonly<Partial<Record<News['type'], News['type']>>> = { tied: 'untied', fork: 'vfork' };
 /** `max_entries` of the ring in bpf/news.h, bytes. */
@@ -51,21 +49,21 @@ function map(fd: number, length: number, protection: number, offset: number): Po
 
 /** One record, at `at`; `undefined` for a type of a newer object. */
 export function decodeNews(bytes: Buffer, at: number): News | undefined {
-  const type = TYPES[bytes.readUInt16LE(at + RECORD.type)];
+  const type = TYPES[bytes.readUInt16LE(at + HEAD.type)];
   if (!type) return undefined;
-  const device = bytes.readUInt32LE(at + RECORD.device);
+  const device = bytes.readUInt32LE(at + NEWS.device);
   const news = {
     type: (device && VARIANTS[type]) || type,
-    pid: bytes.readUInt32LE(at + RECORD.tgid),
-    parent: bytes.readUInt32LE(at + RECORD.parent),
+    pid: bytes.readUInt32LE(at + HEAD.tgid),
+    parent: bytes.readUInt32LE(at + NEWS.parent),
   };
   if (type !== 'mapped' && type !== 'exec') return news;
-  const path = type === 'exec' ? pathAt(bytes, at + RECORD.path) : '';
-  return { ...news, file: namedFile(device, bytes.readBigUInt64LE(at + RECORD.inode), path) };
+  const path = type === 'exec' ? pathAt(bytes, at + NEWS.path) : '';
+  return { ...news, file: namedFile(device, bytes.readBigUInt64LE(at + NEWS.inode), path) };
 }
 
 function pathAt(bytes: Buffer, at: number): string {
-  const end = bytes.subarray(at, at + RECORD.pathLength).indexOf(0);
+  const end = bytes.subarray(at, at + PATH_LENGTH).indexOf(0);
   return bytes.toString('utf8', at, at + Math.max(end, 0));
 }
 

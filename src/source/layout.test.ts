@@ -14,7 +14,9 @@ import {
   FLAG,
   GAP,
   HEAD,
+  NEWS,
   PATH_LENGTH,
+  PAYLOAD_CHUNK,
   PROCESS,
   RECORD,
   STREAM,
@@ -75,6 +77,7 @@ describe('what src/source/layout.ts says of bpf/record.h is what the compiler ma
       RECORD_EXEC: RECORD.exec,
       RECORD_EXIT: RECORD.exit,
       RECORD_TIE: RECORD.tie,
+      RECORD_MAPPED: RECORD.mapped,
       FLAG_READ: FLAG.read,
       FLAG_PACKET_END: FLAG.packetEnd,
       FLAG_ENDS_LINE: FLAG.endsLine,
@@ -84,6 +87,7 @@ describe('what src/source/layout.ts says of bpf/record.h is what the compiler ma
       FLAG_RESUMED: FLAG.resumed,
       COMM_LEN: COMM_LENGTH,
       PATH_LEN: PATH_LENGTH,
+      PAYLOAD_CHUNK,
     });
   });
 
@@ -168,6 +172,16 @@ describe('what src/source/layout.ts says of bpf/record.h is what the compiler ma
       [at('record_process', 'comm')]: PROCESS.comm,
       [at('record_process', 'exe')]: PROCESS.exe,
       'sizeof(struct record_process)': PROCESS.argv,
+    });
+  });
+
+  test('what only the sensor is told', () => {
+    agrees({
+      [at('record_mapped', 'inode')]: NEWS.inode,
+      [at('record_mapped', 'device')]: NEWS.device,
+      [at('record_mapped', 'parent')]: NEWS.parent,
+      [at('record_executed', 'path')]: NEWS.path,
+      'sizeof(struct record_executed)': NEWS.size,
     });
   });
 

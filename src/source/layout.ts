@@ -11,6 +11,7 @@ export const RECORD = {
   exec: 20,
   exit: 21,
   tie: 22,
+  mapped: 32,
 } as const;
 
 export const FLAG = {
@@ -63,5 +64,11 @@ export const ENDPOINT = { fd: 24, comm: 32 } as const;
 /** `struct record_process`; argv follows. */
 export const PROCESS = { other: 24, argvLength: 28, comm: 32, exe: 48, argv: 304 } as const;
 
+/** `struct record_mapped`, and of an exec `struct record_executed`. For the sensor, by a ring of their own. */
+export const NEWS = { inode: 24, device: 32, parent: 36, path: 40, size: 296 } as const;
+
+/** Bytes. */
 export const COMM_LENGTH = 16;
 export const PATH_LENGTH = 256;
+/** The longest payload of a record. Of a longer call the writer does not hand over again what the reader has supplied. */
+export const PAYLOAD_CHUNK = 65536;

@@ -3,6 +3,7 @@
 import type { Payload } from '../http/connection.ts';
 import { type Line, LineFramer } from '../protocols/lines.ts';
 import type { HeldSocket } from '../sensor/messages.ts';
+import { PAYLOAD_CHUNK } from '../source/layout.ts';
 import type {
   DataRecord,
   EndpointRecord,
@@ -25,8 +26,6 @@ import { Written } from './written.ts';
 const UNKNOWN_LINE_MAX = 256 << 10;
 /** The same when nothing can be said of the line's beginning, because a part of it is lost. */
 const UNKNOWN_CUT_MAX = 4 << 20;
-/** PAYLOAD_CHUNK in bpf/record.h: of a longer call the writer does not hand over again what the reader has supplied. */
-const PAYLOAD_CHUNK = 65536;
 /** Ended streams are put aside this long after their last bytes. */
 const FORGET_NS = 5e9;
 /** Streams put aside that can still go on: a FIFO has one writer after another, a pipe may be used late. */
