@@ -37,6 +37,8 @@ kernels=
 [ "${1:-}" != --kernels ] || [ "$(uname -m)" != x86_64 ] || kernels=${MCPSPY_KERNELS:-node_modules/.cache/mcpspy-kernels}
 if [ -n "$kernels" ]; then
   need qemu-system-x86_64 qemu-system-x86
+  need qemu-system-aarch64 qemu-system-arm
+  need ld.lld lld
   need /usr/lib/qemu/virtiofsd qemu-system-common
   need busybox busybox-static
 fi
@@ -59,10 +61,8 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
 fi
 
 # Without these kernels their tests are skipped, so that not having them is no failure.
-if [ -n "$kernels" ] && ! { [ -e "$kernels/amd64/6.1" ] && [ -e "$kernels/amd64/6.12" ] && [ -e "$kernels/amd64/newest" ]; }; then
-  say "fetching kernels for the tests in a VM"
-  mkdir -p "$kernels"
-  sh scripts/node.sh test/kernels/fetch.ts >&2 || say "could not fetch them; their tests will be skipped"
+if [ -n "$kernels" ]; then
+  sh scripts/node.sh test/kernels/fetch.ts >&2 || say "could not fetch all kernels; the tests of those that are missing will be skipped"
 fi
 
 stamp=dist/.built

@@ -12,7 +12,8 @@ import { promisify } from 'node:util';
 const run = promisify(execFile);
 
 /** Architectures by Debian's names. */
-export type Arch = 'amd64' | 'arm64';
+export const ARCHITECTURES = ['amd64', 'arm64'] as const;
+export type Arch = (typeof ARCHITECTURES)[number];
 
 /** One version of a package. */
 export interface Package {

@@ -4,37 +4,44 @@
  * that watch a whole machine, which no other machine than a VM is for (test/kernels/guest).
  */
 import assert from 'node:assert/strict';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { scratch } from '../support/mcpspy.ts';
 import { compile } from '../support/mover.ts';
 import { compileTlsCalls } from '../support/tls-calls.ts';
-import { cached, LINES, type Line } from './kernels.ts';
-import { BACKENDS, runSuite } from './suite.ts';
+import { ARCHITECTURES, type Arch } from './apt.ts';
+import { cached } from './kernels.ts';
+import { backendsOf, linesOf, runSuite } from './suite.ts';
+import { compilerFor } from './userland.ts';
 import { cannotBoot } from './vm.ts';
 
 /** Milliseconds. For a VM that hangs: a kernel takes two minutes of two processors. */
 const TIMEOUT = 400_000;
-const peers = scratch();
-const lines = Object.keys(LINES) as Line[];
-const kernels = lines.map((line) => ({ line, kernel: cached('amd64', line) }));
-const elsewhere = process.arch === 'x64' ? false : 'the files of this machine are not for x86-64';
-const whyNot = (kernel: (typeof kernels)[number]['kernel']) => elsewhere || cannotBoot(kernel);
+const scratchDirectory = scratch();
+const peersFor = (arch: Arch) => join(scratchDirectory, arch);
+const kernels = ARCHITECTURES.flatMap((arch) =>
+  linesOf(arch).map((line) => ({ arch, line, kernel: cached(arch, line) })),
+);
 
 before(() => {
-  if (kernels.every(({ kernel }) => whyNot(kernel))) return;
-  compile('mover', peers);
-  for (const linkage of ['dynamic', 'static'] as const) compileTlsCalls(peers, linkage);
+  for (const arch of new Set(kernels.flatMap(({ arch, kernel }) => (cannotBoot(kernel) ? [] : [arch])))) {
+    const [peers, compiler] = [peersFor(arch), compilerFor(arch)];
+    mkdirSync(peers);
+    compile('mover', peers, compiler);
+    for (const linkage of ['dynamic', 'static'] as const) compileTlsCalls(peers, linkage, compiler);
+  }
 });
 
-for (const { line, kernel } of kernels)
-  for (const backend of BACKENDS)
-    test(`the suite under Debian's kernel ${line}${kernel ? ` (${kernel.release})` : ''}, back end ${backend}`, {
-      skip: whyNot(kernel),
+for (const { arch, line, kernel } of kernels)
+  for (const backend of backendsOf(arch, line))
+    test(`the suite under Debian's kernel ${line} for ${arch}${kernel ? ` (${kernel.release})` : ''}, back end ${backend}`, {
+      skip: cannotBoot(kernel),
     }, async (context) => {
       assert.ok(kernel);
-      const { tests, output, fault } = await runSuite(kernel, backend, peers, TIMEOUT);
+      const { tests, output, fault } = await runSuite(kernel, backend, peersFor(arch), TIMEOUT);
       for (const { name, skipped, failure } of tests)
-        await context.test(`${line}: ${name}`, { skip: skipped ?? false }, () => {
+        await context.test(`${line} for ${arch}: ${name}`, { skip: skipped ?? false }, () => {
           if (failure) assert.fail(`under ${kernel.release}: ${failure}`);
         });
       assert.equal(fault, undefined, `${fault}\n${output}`);

@@ -16,7 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { type Apt, type Arch, isNewer, type Package } from './apt.ts';
 import { archive } from './cpio.ts';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 /** Where kernels and foreign user lands are kept between runs. */
 export const CACHE = process.env['MCPSPY_KERNELS'] ?? join(ROOT, 'node_modules', '.cache', 'mcpspy-kernels');

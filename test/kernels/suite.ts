@@ -2,13 +2,13 @@
 /** Which tests run under which kernel, all of them in one VM a kernel and back end. */
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Arch } from './apt.ts';
 import type { Kernel, Line } from './kernels.ts';
 import { type GuestTest, readResults } from './results.ts';
 import { inGuest } from './vm.ts';
 
-/** The names that `--backend` knows. Each kernel is booted once for each. */
-export const BACKENDS = ['tracepoint', 'fentry'] as const;
-export type Backend = (typeof BACKENDS)[number];
+/** The names that `--backend` knows. A kernel is booted once for each. */
+export type Backend = 'tracepoint' | 'fentry';
 
 /** Some tests of some files. */
 interface Selection {
@@ -21,6 +21,7 @@ const guest = (name: string) => `test/kernels/guest/${name}.guest.ts`;
 /** Those that watch the whole machine … */
 const AGENTS: Selection = { files: [guest('whole-machine')], names: ['two agents'] };
 const CONTAINERS: Selection = { files: [guest('containers')] };
+const DOCTOR: Selection = { files: [guest('doctor')] };
 const RIGHTS: Selection = {
   files: [guest('doctor'), guest('whole-machine')],
   names: ['doctor', 'without privileges'],
@@ -42,20 +43,30 @@ interface Parts {
 }
 
 /** As much as fits into seven minutes for all: without KVM a capture takes five seconds and more. */
-const PARTS: Readonly<Record<Line, Readonly<Record<Backend, Parts>>>> = {
-  '6.1': {
-    tracepoint: { alone: [AGENTS, CONTAINERS], together: [PROBES] },
-    fentry: { alone: [], together: [CALLS] },
+const PARTS: Readonly<Record<Arch, Partial<Record<Line, Partial<Record<Backend, Parts>>>>>> = {
+  amd64: {
+    '6.1': {
+      tracepoint: { alone: [AGENTS, CONTAINERS], together: [PROBES] },
+      fentry: { alone: [], together: [CALLS] },
+    },
+    '6.12': {
+      tracepoint: { alone: [], together: [CALLS, ENDS] },
+      fentry: { alone: [CONTAINERS], together: [PROBES] },
+    },
+    newest: {
+      tracepoint: { alone: [RIGHTS], together: [] },
+      fentry: { alone: [], together: [BLIND] },
+    },
   },
-  '6.12': {
-    tracepoint: { alone: [], together: [CALLS, ENDS] },
-    fentry: { alone: [CONTAINERS], together: [PROBES] },
-  },
-  newest: {
-    tracepoint: { alone: [RIGHTS], together: [] },
-    fentry: { alone: [], together: [BLIND] },
+  arm64: {
+    '6.12': { tracepoint: { alone: [DOCTOR, AGENTS], together: [CALLS, PROBES] } },
   },
 };
+
+/** The kernels of an architecture under which anything is tested. */
+export const linesOf = (arch: Arch) => Object.keys(PARTS[arch]) as Line[];
+/** The back ends that are tested under one of them. */
+export const backendsOf = (arch: Arch, line: Line) => Object.keys(PARTS[arch][line] ?? {}) as Backend[];
 
 /** Programs by Debian's own Python, and not by a script that first looks for one. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -82,7 +93,7 @@ export async function runSuite(
   timeout: number,
 ): Promise<SuiteResult> {
   let output = '';
-  const { alone, together } = PARTS[kernel.line][backend];
+  const { alone, together } = PARTS[kernel.arch][kernel.line]?.[backend] ?? { alone: [], together: [] };
   const batches = [...alone, ...together];
   const commands = batches.map((batch, index) => testing(batch, index) + (index < alone.length ? '' : ' &'));
   const result = await inGuest({

@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /** One command in a VM with a kernel of our choice: QEMU without KVM, root shared from the host by virtiofs. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Kernel } from './kernels.ts';
+import { MODULES, rootOf } from './userland.ts';
 
 const REPO = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+
+/** The modules that are there in the guest as well as here. */
+const OURS = join(REPO, 'node_modules');
 
 const MACHINES = {
   amd64: { qemu: 'qemu-system-x86_64', options: ['-M', 'q35', '-cpu', 'max'], console: 'ttyS0' },
@@ -28,8 +32,6 @@ export interface GuestCommand {
   /** Default: the repository. */
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** The tree that is the guest's root; default: the host's own. */
-  readonly root?: string;
   /** Milliseconds until the VM is killed. */
   readonly timeout?: number;
   /** Puts files into the directory that the guest knows as /run/vm. */
@@ -52,6 +54,7 @@ export interface GuestResult {
 /** Why no VM can be started here, or false. */
 export function cannotBoot(kernel: Kernel | undefined): string | false {
   if (!kernel) return 'its kernel has not been fetched; run "npm run test:kernels" with the network at hand';
+  if (!rootOf(kernel.arch)) return `nothing for ${kernel.arch} has been fetched that could run in it`;
   if (!virtiofsd()) return 'there is no virtiofsd; install qemu-system-common or virtiofsd';
   if (!onPath(MACHINES[kernel.arch].qemu)) return `there is no ${MACHINES[kernel.arch].qemu}`;
   if (process.getuid?.() !== 0) return 'not root, which sharing the root directory with a VM needs';
@@ -64,7 +67,7 @@ const onPath = (name: string) =>
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 
 /** What the guest's first process does once its root is in place. */
-function startScript({ command, cwd = REPO, env = {} }: GuestCommand): string {
+function startScript({ command, cwd = REPO, env = {} }: GuestCommand, root: string): string {
   const variables = Object.entries({
     PATH: process.env['PATH'] ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
     HOME: '/root',
@@ -74,6 +77,8 @@ function startScript({ command, cwd = REPO, env = {} }: GuestCommand): string {
   return [
     ...variables.map(([name, value]) => `export ${name}=${quoted(value)}`),
     'port=$(/run/busybox ls -d /dev/vport*)',
+    // Node and koffi for its architecture, before ours.
+    ...(root === '/' ? [] : [`/run/busybox mount -t overlay -o lowerdir=${MODULES}:${OURS} modules ${OURS}`]),
     `cd ${quoted(cwd)}`,
     `/run/busybox setsid /usr/bin/env ${command.map(quoted).join(' ')} </dev/null >"$port" 2>&1`,
     'echo $? >/run/vm/status.new; /run/busybox mv /run/vm/status.new /run/vm/status',
@@ -85,9 +90,13 @@ function startScript({ command, cwd = REPO, env = {} }: GuestCommand): string {
 /** @throws when the VM cannot be started. */
 export async function inGuest(given: GuestCommand): Promise<GuestResult> {
   const { kernel, timeout = 600_000 } = given;
+  const root = rootOf(kernel.arch);
+  if (!root) throw new Error(`there is no user land for ${kernel.arch}`);
   const machine = MACHINES[kernel.arch];
   const state = mkdtempSync(join(tmpdir(), 'mcpspy-vm-'));
-  writeFileSync(join(state, 'start'), startScript(given));
+  // Where the guest, which may not write, mounts the repository.
+  mkdirSync(join(root, REPO), { recursive: true });
+  writeFileSync(join(state, 'start'), startScript(given, root));
   given.prepare?.(state);
   const socket = join(state, 'fs.sock');
   const log = join(state, 'console.log');
@@ -116,7 +125,7 @@ export async function inGuest(given: GuestCommand): Promise<GuestResult> {
       ],
       ...['-nodefaults', '-display', 'none', '-no-reboot', '-nic', 'none'],
       ...['-kernel', kernel.image, '-initrd', kernel.initramfs],
-      ...['-append', commandLine(given, machine.console, state)],
+      ...['-append', commandLine(root, machine.console, state)],
       ...['-chardev', `socket,id=fs,path=${socket}`, '-device', 'vhost-user-fs-pci,chardev=fs,tag=host'],
       ...['-serial', `file:${log}`],
       ...['-chardev', 'stdio,id=out,signal=off', '-device', 'virtio-serial-pci'],
@@ -155,7 +164,7 @@ export async function inGuest(given: GuestCommand): Promise<GuestResult> {
   }
 }
 
-function commandLine({ root = '/' }: GuestCommand, console: string, state: string): string {
+function commandLine(root: string, console: string, state: string): string {
   return [
     `console=${console}`,
     'loglevel=5 panic=-1 oops=panic random.trust_cpu=on',

@@ -13,15 +13,18 @@ export function compiled(name: string): string | undefined {
   return process.env['MCPSPY_PEERS'] && existsSync(path) ? path : undefined;
 }
 
+/** A command that compiles C, and its first arguments. */
+export type Compiler = readonly [string, ...string[]];
+export const COMPILER: Compiler = ['gcc'];
+
 /** Compiles test/peers/NAME.c into `directory`. @returns the program's path. */
-export function compile(name: string, directory: string): string {
+export function compile(name: string, directory: string, [compiler, ...options] = COMPILER): string {
   const ready = compiled(name);
   if (ready) return ready;
   const program = join(directory, name);
-  const gcc = spawnSync('gcc', ['-O2', '-Wall', '-o', program, join(ROOT, 'test', 'peers', `${name}.c`)], {
-    encoding: 'utf8',
-  });
-  assert.equal(gcc.status, 0, gcc.stderr);
+  const args = [...options, '-O2', '-Wall', '-o', program, join(ROOT, 'test', 'peers', `${name}.c`)];
+  const { status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
   return program;
 }
 

@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { NODE16 } from './http-stage.ts';
 import { type CaptureResult, ROOT } from './mcpspy.ts';
-import { compiled } from './mover.ts';
+import { COMPILER, compiled } from './mover.ts';
 
 const peer = (name: string) => join(ROOT, 'test', 'peers', name);
 const BORINGSSL = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/android`;
@@ -55,6 +55,7 @@ const LINKAGES = {
 export function compileTlsCalls(
   directory: string,
   linkage: keyof typeof LINKAGES = 'dynamic',
+  [compiler, ...options] = COMPILER,
 ): string | undefined {
   const ready = compiled(`tls-calls-${linkage}`);
   if (ready) return ready;
@@ -66,11 +67,10 @@ export function compileTlsCalls(
     writeFileSync(symbols, MANY_SYMBOLS);
     sources.push(symbols);
   }
-  const gcc = spawnSync('gcc', ['-O2', ...before, '-o', program, ...sources, ...after], {
-    encoding: 'utf8',
-  });
-  if (['static', 'large', 'stripped'].includes(linkage) && gcc.status !== 0) return undefined;
-  assert.equal(gcc.status, 0, gcc.stderr);
+  const args = [...options, '-O2', ...before, '-o', program, ...sources, ...after];
+  const { status, stderr } = spawnSync(compiler, args, { encoding: 'utf8' });
+  if (['static', 'large', 'stripped'].includes(linkage) && status !== 0) return undefined;
+  assert.equal(status, 0, stderr);
   return program;
 }
 
