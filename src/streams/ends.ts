@@ -210,7 +210,8 @@ export class Ends {
     const socket = stream.carrier !== 'pipe';
     const ask = async (reader: boolean) => {
       const end = reader ? stream.reader : stream.writer;
-      if (end.pid !== undefined) return;
+      // Whoever held an end of what is over by now has gone from it.
+      if (end.pid !== undefined || stream.ended) return;
       const inode = socket && reader ? record.peerInode : record.inode;
       const query: HolderQuery = {
         inode,

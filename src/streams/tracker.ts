@@ -12,6 +12,8 @@ import type {
   StreamRecord,
   TieRecord,
 } from '../source/records.ts';
+import { Aside } from './aside.ts';
+import { Descriptors } from './descriptors.ts';
 import { Encrypted } from './encrypted.ts';
 import { Ends, type Lookup } from './ends.ts';
 import type { Endpoint, HttpExchange, HttpStep, StreamItem } from './frame.ts';
@@ -28,11 +30,9 @@ const UNKNOWN_LINE_MAX = 256 << 10;
 const UNKNOWN_CUT_MAX = 4 << 20;
 /** Ended streams are put aside this long after their last bytes. */
 const FORGET_NS = 5e9;
-/** Streams put aside that can still go on: a FIFO has one writer after another, a pipe may be used late. */
-const ASIDE_KEPT = 8192;
-/** The same of connections that have ended, of which nothing but a straggler can come. */
-const CLOSED_KEPT = 512;
 const SWEEP_NS = 1e9;
+/** How often it is looked who has closed what without a word. */
+const CLOSED_NS = 5e9;
 /** A process that is known to be at the other end may take so long for bytes that were moved unseen. */
 const PATIENCE_NS = 60e9;
 
@@ -55,10 +55,8 @@ export class Tracker implements RecordSink {
   readonly encrypted = new Encrypted();
   readonly #streams = new Map<number, Stream>();
   readonly #byObject = new Map<string, Stream>();
-  /** Ended, abandoned or never used; the oldest first. */
-  readonly #aside = new Map<number, Stream>();
-  /** The same of those connections that have ended. */
-  readonly #closed = new Map<number, Stream>();
+  /** Ended, abandoned or never used. */
+  readonly #aside = new Aside();
   readonly #queue = new ReleaseQueue();
   readonly #ends: Ends;
   readonly #verdicts: Verdicts;
@@ -75,6 +73,9 @@ export class Tracker implements RecordSink {
   /** Whose bytes are being handled. */
   #supplier: Supplier = { time: 0, pid: 0, fd: -1, fromReader: false, packetEnd: false };
   #swept = 0;
+  /** When descriptors were compared last, and whether any stream has begun since. */
+  #compared = 0;
+  #begun = false;
 
   constructor(
     options: TrackerOptions,
@@ -290,16 +291,15 @@ export class Tracker implements RecordSink {
 
   /** A stream that had been put aside goes on. */
   #resume(id: number): Stream | undefined {
-    const stream = this.#aside.get(id) ?? this.#closed.get(id);
+    const stream = this.#aside.take(id);
     if (!stream) return undefined;
-    this.#aside.delete(id);
-    this.#closed.delete(id);
     this.#streams.set(id, stream);
     this.#byObject.set(objectOf(stream.record), stream);
     return stream;
   }
 
   #begin(told: StreamRecord): Stream {
+    this.#begun = true;
     const opposite = this.#streams.get(told.pair) ?? this.#aside.get(told.pair);
     const pair = opposite && isPair(told, opposite) ? opposite : undefined;
     const record = pair || !opposite ? told : { ...told, pair: 0 };
@@ -628,6 +628,7 @@ export class Tracker implements RecordSink {
 
   #sweep(time: number): void {
     this.#swept = time;
+    const descriptors = this.#descriptors(time);
     for (const [id, stream] of this.#streams) {
       if (time - stream.lastTime < FORGET_NS) continue;
       const used =
@@ -635,24 +636,40 @@ export class Tracker implements RecordSink {
         stream.reader.pid !== undefined ||
         stream.merge.position > 0 ||
         stream.merge.waiting;
-      if (used && !stream.ended && !this.#abandoned(stream)) continue;
+      if (used && !stream.ended && !this.#abandoned(stream, descriptors)) continue;
       if (used) this.#end(stream, time);
       this.#streams.delete(id);
       if (stream.carrier === 'tls')
         this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
       if (this.#byObject.get(objectOf(stream.record)) === stream)
         this.#byObject.delete(objectOf(stream.record));
-      const closed = stream.ended && (stream.carrier === 'tcp' || stream.carrier === 'tls');
-      (closed ? this.#closed : this.#aside).set(id, stream);
+      this.#aside.put(id, stream, this.#isOver(stream));
     }
-    keepYoungest(this.#aside, ASIDE_KEPT);
-    keepYoungest(this.#closed, CLOSED_KEPT);
+  }
+
+  /** Only where one has begun since the last time can a descriptor have become another stream's. */
+  #descriptors(time: number): Descriptors | undefined {
+    if (!this.#begun || time - this.#compared < CLOSED_NS) return undefined;
+    this.#compared = time;
+    this.#begun = false;
+    return new Descriptors(this.#streams.values(), this.#aside.all());
+  }
+
+  /** Has the connection ended that it is a direction of? One that was never used ends with the other. */
+  #isOver(stream: Stream): boolean {
+    if (stream.carrier !== 'tcp' && stream.carrier !== 'tls' && stream.carrier !== 'unix') return false;
+    return stream.ended || this.#sockets.both(stream).some((each) => each !== stream && each.ended);
   }
 
   /** Are those gone who could go on with it? Of a recognised stream, both: one may wait for the other to be started again. */
-  #abandoned({ carrier, writer, writers, reader, kept }: Stream): boolean {
-    const noWriter = writer.pid !== undefined && [...writers].every((pid) => this.#gone(pid));
-    const noReader = reader.pid !== undefined && this.#gone(reader.pid);
+  #abandoned(stream: Stream, descriptors: Descriptors | undefined): boolean {
+    const { carrier, writer, writers, reader, kept } = stream;
+    const noWriter =
+      writer.pid !== undefined &&
+      ([...writers].every((pid) => this.#gone(pid)) ||
+        (writers.size === 1 && descriptors?.closed(stream, 'writer') === true));
+    const noReader =
+      reader.pid !== undefined && (this.#gone(reader.pid) || descriptors?.closed(stream, 'reader') === true);
     // Of TLS one end is all there is.
     return kept && carrier !== 'tls'
       ? noWriter && (noReader || reader.pid === undefined)
@@ -675,13 +692,6 @@ function isPair(record: StreamRecord, { record: other, ended }: Stream): boolean
   if (record.carrier !== 'unix' && record.carrier !== 'unix-seqpacket') return true;
   const same = (one: number, two: number) => one === 0 || two === 0 || one === two;
   return same(record.inode, other.peerInode) && same(record.peerInode, other.inode);
-}
-
-function keepYoungest(streams: Map<number, Stream>, count: number): void {
-  for (const id of streams.keys()) {
-    if (streams.size <= count) return;
-    streams.delete(id);
-  }
 }
 
 const HTTP1_HEAD = /^(?:HTTP\/1|(?!HTTP)[A-Z]{3,7} )/;
