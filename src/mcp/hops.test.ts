@@ -33,6 +33,23 @@ describe('a message', () => {
     assert.deepEqual(hops.note(8, 4, 13, 14, message(1)), { number: 4, previous: 7, origin: 5 });
   });
 
+  test('that a relay passes on is known, however many servers have come and gone since the relay began', () => {
+    const hops = new Hops();
+    const unknown: number[] = [];
+    for (let server = 1; server <= 5000; server++) {
+      hops.note(2 * server, 1, CLIENT, RELAY, message(server));
+      // It has read ten more by the time.
+      const hop = hops.note(2 * server + 1, 1 + server, RELAY, 100 + server, message(server - 10));
+      if (server > 10 && hop?.previous !== 2 * (server - 10)) unknown.push(server);
+    }
+    assert.deepEqual(unknown, []);
+    assert.equal(
+      hops.note(20_000, 9999, 101, SERVER, message(-9)),
+      undefined,
+      'whoever read long ago is forgotten',
+    );
+  });
+
   test('and its answer on the way back are hops of their own', () => {
     const hops = new Hops();
     const answer = '{"jsonrpc":"2.0","id":1,"result":{}}';

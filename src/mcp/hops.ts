@@ -12,7 +12,7 @@ const REMEMBERED = 1024;
 /** Longer messages are remembered by their length and this much of each end (UTF-16 units). */
 const SAMPLE = 512;
 /** Processes remembered; those that read longest ago are forgotten first. */
-const PROCESSES = 4096;
+const PROCESSES = 1024;
 
 interface Passed {
   readonly seq: number;
@@ -47,7 +47,10 @@ interface Inbox {
 }
 
 export class Hops {
+  /** Of who read longest ago first. */
   readonly #inboxes = new Map<number, Inbox>();
+  /** Who read last. */
+  #last: number | undefined;
 
   /**
    * Notes that message `seq` went from `writer` to `reader`, and answers where it had
@@ -89,9 +92,10 @@ export class Hops {
   }
 
   #remember(reader: number, passed: Passed, message: RpcMessage | undefined, http: boolean): void {
-    let inbox = this.#inboxes.get(reader);
-    if (!inbox) {
-      inbox = newInbox(passed.connection);
+    const inbox = this.#inboxes.get(reader) ?? newInbox(passed.connection);
+    if (reader !== this.#last) {
+      this.#last = reader;
+      this.#inboxes.delete(reader);
       this.#inboxes.set(reader, inbox);
       if (this.#inboxes.size > PROCESSES) forgetOldest(this.#inboxes);
     }

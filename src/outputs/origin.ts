@@ -36,7 +36,7 @@ interface Place {
 
 /** By stream. Endpoints do not change, so the same object means the same text. */
 const places = new Map<number, Place>();
-const MAX_PLACES = 4096;
+const MAX_PLACES = 1024;
 
 /** All members for stdio; for HTTP those from `from` on. */
 function placeOf(event: SeenEvent): string {

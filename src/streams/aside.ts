@@ -14,6 +14,7 @@ export class Aside {
 
   /** @param over It belongs to a connection that has ended. */
   put(id: number, stream: Stream, over: boolean): void {
+    this.take(id);
     const [streams, kept] = over ? [this.#over, OVER_KEPT] : [this.#open, OPEN_KEPT];
     streams.set(id, stream);
     for (const oldest of streams.keys()) {

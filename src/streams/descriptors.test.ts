@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { answers, CLIENT, connected, MS, rpc, SECOND, SERVER, tracking } from '../../test/support/tracking.ts';
+import {
+  answers,
+  CLIENT,
+  connected,
+  MS,
+  rpc,
+  SECOND,
+  SERVER,
+  tracking,
+} from '../../test/support/tracking.ts';
 
 /** A server on a socket, whose client has descriptor 20 of it, and who ends without a last read. */
 function left() {

@@ -30,7 +30,7 @@ const YOUNG_MS = 5;
 /** So long the ends of what was made in scope have to show themselves before everybody's descriptors are looked at. */
 export const BORN_MS = 100;
 /** Sockets whose holder is remembered. */
-const HELD_MAX = 65536;
+const HELD_MAX = 16384;
 
 export class Ends {
   readonly #processes: ProcessTable;

@@ -11,8 +11,13 @@ const ENDED_KEPT = 4096;
 /** Earlier programs kept of one pid: what passed before an exec may be attributed after it. */
 const PROGRAMS_KEPT = 4;
 
+/** Programs with their arguments of which the next process that starts the same has no copy of its own. */
+const SHARED_KEPT = 256;
+
 /** Names that a runtime gives its main thread and that say nothing of the program. */
 const GENERIC_NAMES = new Set(['MainThread']);
+
+type Program = Omit<Endpoint, 'pid'>;
 
 export class ProcessTable {
   readonly #byPid = new Map<number, Endpoint>();
@@ -22,6 +27,8 @@ export class ProcessTable {
   /** Insertion order is the order of ending. */
   readonly #ended = new Set<number>();
   readonly #watched = new Set<number>();
+  /** What was started lately; the longest ago first. */
+  readonly #shared = new Map<string, Program>();
 
   /** These are in scope since the capture began. */
   watch(processes: readonly ProcessInfo[]): void {
@@ -53,13 +60,24 @@ export class ProcessTable {
 
   exec(record: ExecRecord): void {
     this.#ended.delete(record.pid);
-    const { pid, comm, exe, argv } = record;
-    this.#become(record.time, {
-      pid,
+    this.#become(record.time, { pid: record.pid, ...this.#program(record) });
+  }
+
+  /** Many start the same, one after another, and each is kept for as long as something tells of it. */
+  #program({ comm, exe, argv }: ExecRecord): Program {
+    const key = [comm, exe, ...argv].join('\0');
+    const program = this.#shared.get(key) ?? {
       comm,
       ...(exe ? { exe } : {}),
       ...(argv.length ? { argv: maskArguments(argv) } : {}),
-    });
+    };
+    this.#shared.delete(key);
+    this.#shared.set(key, program);
+    for (const oldest of this.#shared.keys()) {
+      if (this.#shared.size <= SHARED_KEPT) break;
+      this.#shared.delete(oldest);
+    }
+    return program;
   }
 
   /** Another program, or another process, from `time` on. */

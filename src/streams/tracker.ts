@@ -643,7 +643,11 @@ export class Tracker implements RecordSink {
         this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
       if (this.#byObject.get(objectOf(stream.record)) === stream)
         this.#byObject.delete(objectOf(stream.record));
-      this.#aside.put(id, stream, this.#isOver(stream));
+      const over = this.#isOver(stream);
+      this.#aside.put(id, stream, over);
+      if (over)
+        for (const each of this.#sockets.both(stream))
+          if (this.#aside.get(each.id)) this.#aside.put(each.id, each, true);
     }
   }
 

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/** What is kept of servers that come and go, in everything between the rings and the outputs. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Bus } from '../bus.ts';
+import { Analyzer } from '../mcp/analyzer.ts';
+import { Statistics } from '../mcp/statistics.ts';
+import { Tracker } from '../streams/tracker.ts';
+import { streamControl } from './stream-control.ts';
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+
+const MS = 1e6;
+/** The first fill the caches. */
+const FIRST = 2000;
+const MORE = 4000;
+/** Bytes of heap that a server may leave behind: a line of the summary, and a process that may be asked for. */
+const LEFT_MAX = 1200;
+
+const CLIENT = { pid: 1, comm: 'client', exe: '/bin/client', argv: ['client'] };
+
+/** A client that starts one server after another. Its socket to each is closed without a last read. */
+function client() {
+  const bus = new Bus();
+  const statistics = new Statistics();
+  bus.on('message', (event) => statistics.add(event));
+  bus.on('server', (event) => statistics.addServer(event));
+  const analyzer = new Analyzer(
+    bus,
+    streamControl(() => tracker),
+    { allJsonRpc: false, clockOffset: 0 },
+  );
+  const tracker: Tracker = new Tracker(
+    { maxMessage: 1 << 20 },
+    { holders: async () => [], process: async () => null, connection: () => {} },
+    { stop: () => {}, resume: () => {} },
+    (item) => analyzer.item(item),
+  );
+  tracker.processes.watch([CLIENT]);
+  const record = tracker.record.bind(tracker);
+  let stream = 0;
+  let served = 0;
+
+  function socket(time: number) {
+    const [there, back] = [++stream, ++stream];
+    const base = {
+      type: 'stream',
+      time,
+      pid: CLIENT.pid,
+      carrier: 'unix',
+      device: 0,
+      joined: false,
+    } as const;
+    record({ ...base, stream: there, inode: 2 * there, peerInode: 2 * back, pair: 0 });
+    record({ ...base, stream: back, inode: 2 * back, peerInode: 2 * there, pair: there });
+    return { there, back };
+  }
+
+  function say(stream: number, from: number, to: number, message: object, time: number): void {
+    const bytes = Buffer.from(`${JSON.stringify({ jsonrpc: '2.0', id: served, ...message })}\n`);
+    const base = { stream, time, offset: 0, bytes, packetEnd: false };
+    const fd = (pid: number) => (pid === CLIENT.pid ? 20 + (stream % 4) : stream % 4 < 2 ? 0 : 1);
+    // Both at once, so that nobody has to be looked for.
+    for (const [pid, reader] of [
+      [from, false],
+      [to, true],
+    ] as const)
+      record({
+        type: 'endpoint',
+        stream,
+        time,
+        pid,
+        reader,
+        fd: fd(pid),
+        comm: pid === CLIENT.pid ? 'client' : 'server',
+      });
+    record({ type: 'data', ...base, pid: from, fd: fd(from), fromReader: false });
+    record({ type: 'data', ...base, pid: to, fd: fd(to), fromReader: true });
+  }
+
+  function serve(): void {
+    const time = ++served * 180 * MS;
+    const pid = 1000 + served;
+    record({ type: 'fork', time, pid, parent: CLIENT.pid, comm: 'client' });
+    const [input, output] = [socket(time), socket(time)];
+    const argv = [
+      '/usr/bin/env',
+      'some-server',
+      '--config',
+      `/home/somebody/.config/server/${'x'.repeat(40)}`,
+    ];
+    record({ type: 'exec', time, pid, comm: 'server', exe: '/usr/bin/some-server', argv });
+    say(input.there, CLIENT.pid, pid, { method: 'tools/call', params: { name: 'echo' } }, time + 1 * MS);
+    say(output.back, pid, CLIENT.pid, { result: { content: [] } }, time + 2 * MS);
+    record({ type: 'exit', time: time + 3 * MS, pid });
+    record({ type: 'eof', time: time + 3 * MS, stream: output.back });
+    tracker.settled(time + 10 * MS);
+    analyzer.settled(time + 10 * MS);
+  }
+
+  function messages() {
+    tracker.finish(++served * 180 * MS);
+    analyzer.finish();
+    return statistics.summary(1, {}).frames;
+  }
+
+  return { serve, messages };
+}
+
+/** Bytes of heap in use. */
+function heap(): number {
+  collect();
+  return process.memoryUsage().heapUsed;
+}
+
+test('of 4,000 servers that have come and gone some hundred bytes each are kept', () => {
+  const { serve, messages } = client();
+  for (let index = 0; index < FIRST; index++) serve();
+  const before = heap();
+  for (let index = 0; index < MORE; index++) serve();
+  const left = (heap() - before) / MORE;
+  const { request, response } = messages();
+  assert.deepEqual([request, response], [FIRST + MORE, FIRST + MORE]);
+
+  assert.ok(left < LEFT_MAX, `${Math.round(left)} bytes are kept of each`);
+});
