@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type { StreamControl } from '../mcp/analyzer.ts';
+import { writersOf } from '../streams/stream.ts';
 import type { Tracker } from '../streams/tracker.ts';
 
 /** What the analyzer may know and ask of the streams. */
@@ -12,9 +13,12 @@ export function streamControl(tracker: () => Tracker): StreamControl {
     encrypts: (client, server) => tracker().encrypts(client, server),
     keepFrom: (pid) => tracker().keepFrom(pid),
     isStderr: (id) => get(id)?.stderr ?? false,
-    pairOf: (id) => get(id)?.record.pair ?? 0,
+    pairOf: (id) => get(id)?.identity.pair ?? 0,
     whoAt: (id, end, time) => tracker().whoAt(id, end, time),
-    writersOf: (id) => get(id)?.writers ?? [],
+    writersOf: (id) => {
+      const stream = get(id);
+      return stream ? writersOf(stream) : [];
+    },
     isStdout: (id, writer, reader) => {
       const stream = get(id);
       return (

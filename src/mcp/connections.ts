@@ -14,16 +14,18 @@ export interface Ends {
 /** Who is known at the ends of a stream by now. */
 export type WhoNow = (stream: number) => Pick<Ends, 'from' | 'to'>;
 
+/** Halves that are looked at again with each new stream: for longer than some seconds none should be among them. */
+const VAGUE_MAX = 256;
+
 export class Connections {
   readonly #whoNow: WhoNow;
   readonly #byStream = new Map<number, StreamConversation>();
   /** One direction seen, by "writer>reader"; in order of appearance. */
-  readonly #halves = new Map<string, StreamConversation[]>();
+  readonly #halves = new Map<string, Set<StreamConversation>>();
   /** Under which of these names each half is filed. */
   readonly #filed = new Map<StreamConversation, string>();
   /** Halves of which an end was not known: a server may take seconds to read its first message. */
   readonly #vague = new Map<StreamConversation, Ends>();
-  readonly #all = new Map<number, StreamConversation>();
   readonly #number: () => number;
 
   /** @param number The next connection's number: those of HTTP are counted along. */
@@ -34,7 +36,7 @@ export class Connections {
 
   /** All conversations, in order of appearance. */
   get all(): Iterable<StreamConversation> {
-    return this.#all.values();
+    return new Set(this.#byStream.values());
   }
 
   get(stream: number): StreamConversation | undefined {
@@ -44,19 +46,20 @@ export class Connections {
   /**
    * The conversation of a stream, begun if need be. Two streams belong together when
    * they are the two directions of one socket, or run between the same two processes
-   * in opposite directions. Of several such, the one that `expects` what the stream says.
+   * in opposite directions. Of several such, the one that `expects` what the stream says, if it answers anything.
    */
-  of(ends: Ends, expects: (half: StreamConversation) => boolean = () => false): StreamConversation {
+  of(ends: Ends, expects?: (half: StreamConversation) => boolean): StreamConversation {
     const known = this.#byStream.get(ends.stream);
     if (known) return known;
-    const found = this.#byStream.get(ends.pair) ?? this.#takeHalf(ends, expects);
+    const opposite = this.#byStream.get(ends.pair);
+    if (opposite) this.#unfile(opposite);
+    const found = opposite ?? this.#takeHalf(ends, expects);
     const conversation = found ?? new StreamConversation(this.#number());
     if (!found) {
-      this.#all.set(conversation.connection, conversation);
       this.#addHalf(ends, conversation);
     }
     this.#byStream.set(ends.stream, conversation);
-    conversation.streams.add(ends.stream);
+    conversation.streams = conversation.streams.concat(ends.stream);
     return conversation;
   }
 
@@ -70,18 +73,15 @@ export class Connections {
     ends: Ends,
     expects: (half: StreamConversation, streamOfRequest: number) => boolean,
   ): StreamConversation {
-    if (lone.streams.size > 1 || ends.from === undefined) return lone;
+    if (lone.streams.length > 1 || ends.from === undefined) return lone;
     this.#clarify();
     for (const [key, halves] of this.#halves) {
       if (!key.endsWith(`>${ends.from}`)) continue;
-      const match = halves.find(
-        (half) => half !== lone && half.streams.size === 1 && expects(half, ends.stream),
-      );
+      const match = [...halves].find((half) => half !== lone && expects(half, ends.stream));
       if (!match) continue;
       this.#unfile(match);
       this.#unfile(lone);
-      this.#all.delete(lone.connection);
-      match.streams.add(ends.stream);
+      match.streams = match.streams.concat(ends.stream);
       this.#byStream.set(ends.stream, match);
       return match;
     }
@@ -93,20 +93,24 @@ export class Connections {
     const conversation = this.#byStream.get(stream);
     if (!conversation) return undefined;
     this.#byStream.delete(stream);
-    const over = [...conversation.streams].every((each) => !this.#byStream.has(each));
+    const over = conversation.streams.every((each) => !this.#byStream.has(each));
     if (!over) return undefined;
     this.#unfile(conversation);
-    this.#all.delete(conversation.connection);
     return conversation;
   }
 
   #addHalf(ends: Ends, conversation: StreamConversation): void {
     const key = `${ends.from ?? '?'}>${ends.to ?? '?'}`;
     const halves = this.#halves.get(key);
-    if (halves) halves.push(conversation);
-    else this.#halves.set(key, [conversation]);
+    if (halves) halves.add(conversation);
+    else this.#halves.set(key, new Set([conversation]));
     this.#filed.set(conversation, key);
-    if (ends.from === undefined || ends.to === undefined) this.#vague.set(conversation, ends);
+    if (ends.from !== undefined && ends.to !== undefined) return;
+    this.#vague.set(conversation, ends);
+    for (const oldest of this.#vague.keys()) {
+      if (this.#vague.size <= VAGUE_MAX) break;
+      this.#vague.delete(oldest);
+    }
   }
 
   /** Halves whose ends have become known since are filed under them. */
@@ -115,16 +119,20 @@ export class Connections {
       const { from, to } = this.#whoNow(ends.stream);
       if (from === undefined || to === undefined) continue;
       this.#unfile(conversation);
-      if (conversation.streams.size === 1) this.#addHalf({ ...ends, from, to }, conversation);
+      if (conversation.streams.length === 1) this.#addHalf({ ...ends, from, to }, conversation);
     }
   }
 
-  #takeHalf(ends: Ends, expects: (half: StreamConversation) => boolean): StreamConversation | undefined {
+  #takeHalf(
+    ends: Ends,
+    expects: ((half: StreamConversation) => boolean) | undefined,
+  ): StreamConversation | undefined {
     if (ends.from === undefined || ends.to === undefined) return undefined;
     this.#clarify();
-    // A half whose own socket has an opposite direction in use is whole already.
-    const halves = this.#halves.get(`${ends.to}>${ends.from}`)?.filter((each) => each.streams.size === 1);
-    const half = halves?.find(expects) ?? halves?.[0];
+    const halves = this.#halves.get(`${ends.to}>${ends.from}`);
+    if (!halves) return undefined;
+    const [first] = halves;
+    const half = (expects && [...halves].find(expects)) ?? first;
     if (half) this.#unfile(half);
     return half;
   }
@@ -134,8 +142,8 @@ export class Connections {
     const key = this.#filed.get(conversation);
     if (key === undefined) return;
     this.#filed.delete(conversation);
-    const left = this.#halves.get(key)?.filter((each) => each !== conversation);
-    if (left?.length) this.#halves.set(key, left);
-    else this.#halves.delete(key);
+    const halves = this.#halves.get(key);
+    halves?.delete(conversation);
+    if (halves?.size === 0) this.#halves.delete(key);
   }
 }

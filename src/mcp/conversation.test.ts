@@ -10,8 +10,8 @@ const BACK = 2;
 
 function conversation() {
   const own = new StreamConversation(1);
-  own.streams.add(THERE);
-  own.streams.add(BACK);
+  own.streams = own.streams.concat(THERE);
+  own.streams = own.streams.concat(BACK);
   const ask = (text: string, stream = THERE, time = 0, method = 'tools/call') =>
     own.ask({ id: { text }, method, target: undefined, time, lane: stream, cancelled: false });
   const answer = (text: string | undefined, stream = BACK, time = 5e6) =>

@@ -72,7 +72,7 @@ export function answered(exchange: Exchange | undefined, time: number, outcome: 
 /** A conversation over pipes or sockets: each of its streams is a lane, and answers come on another one. */
 export class StreamConversation extends Conversation {
   /** The streams it runs over: one, until the opposite direction is known. */
-  readonly streams = new Set<number>();
+  streams: readonly number[] = [];
   /** By stream and id: each direction numbers its own requests. */
   readonly #open = new Map<string, Exchange>();
 

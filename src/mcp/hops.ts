@@ -24,8 +24,8 @@ interface Passed {
   /** What it says, if a bridge read it. */
   meaning: string | undefined;
   readonly hop: Hop | undefined;
-  /** The connections on which it has been seen again. */
-  readonly passedTo: number[];
+  /** The connections on which it has been seen again, if any. */
+  passedTo: number[] | undefined;
 }
 
 /** What one process has read lately. */
@@ -85,7 +85,7 @@ export class Hops {
       origin: before.hop?.origin ?? before.seq,
     };
     if (reader !== undefined) {
-      const passed = { seq, connection, key, length, content, meaning: undefined, hop, passedTo: [] };
+      const passed = { seq, connection, key, length, content, meaning: undefined, hop, passedTo: undefined };
       this.#remember(reader, passed, message, http);
     }
     return hop;
@@ -172,8 +172,8 @@ function find(
 ): Passed | undefined {
   if (!all) return undefined;
   const copies = all.filter((each) => each.connection !== connection && same(each));
-  const next = copies.find(({ passedTo }) => !passedTo.includes(connection));
-  next?.passedTo.push(connection);
+  const next = copies.find(({ passedTo }) => !passedTo?.includes(connection));
+  if (next) next.passedTo = [...(next.passedTo ?? []), connection];
   return next ?? copies.at(-1);
 }
 

@@ -88,7 +88,7 @@ export class StdioAnalyzer {
     const answered = parsed.messages.find((message) => message.type === 'response' && message.id)?.id;
     let conversation = this.#connections.of(
       ends,
-      (half) => !!answered && half.expects(answered, ends.stream),
+      answered && ((half) => half.expects(answered, ends.stream)),
     );
     conversation = this.#joinByAnswer(conversation, ends, answered);
     if (conversation.nature !== 'mcp' && parsed.messages.some(provesMcp)) this.#recognise(conversation);
@@ -123,7 +123,7 @@ export class StdioAnalyzer {
   #stdoutOf(frame: Frame): StreamConversation | undefined {
     const conversation = frame.from && this.#servers.get(frame.from.pid);
     const client = conversation?.client;
-    if (!client || !frame.from || conversation.streams.size > 1) return undefined;
+    if (!client || !frame.from || conversation.streams.length > 1) return undefined;
     if (!this.#control.isStdout(frame.stream.id, frame.from.pid, client.pid)) return undefined;
     return this.#connections.of(this.#ends(frame));
   }
@@ -163,7 +163,7 @@ export class StdioAnalyzer {
   }
 
   #joinByAnswer(conversation: StreamConversation, ends: Ends, id: RpcId | undefined): StreamConversation {
-    const known = conversation.streams.size > 1;
+    const known = conversation.streams.length > 1;
     const joined =
       known || !id
         ? conversation

@@ -197,13 +197,13 @@ export class Ends {
 
   /** Who holds the ends that no call has shown? Out of scope, /proc is the only witness. */
   #askHolders(stream: Stream): void {
-    const { record } = stream;
+    const { identity } = stream;
     stream.asked = true;
     if (stream.carrier === 'tcp') {
       this.#askTcp(stream);
       return;
     }
-    if (!record.inode || stream.carrier === 'stderr' || stream.carrier === 'tls') {
+    if (!identity.inode || stream.carrier === 'stderr' || stream.carrier === 'tls') {
       stream.answered = true;
       return;
     }
@@ -212,10 +212,10 @@ export class Ends {
       const end = reader ? stream.reader : stream.writer;
       // Whoever held an end of what is over by now has gone from it.
       if (end.pid !== undefined || stream.ended) return;
-      const inode = socket && reader ? record.peerInode : record.inode;
+      const inode = socket && reader ? identity.peerInode : identity.inode;
       const query: HolderQuery = {
         inode,
-        device: record.device,
+        device: identity.device,
         carrier: socket ? 'socket' : 'pipe',
         end: reader ? 'read' : 'write',
       };
@@ -280,7 +280,6 @@ export class Ends {
     end.fd = only.fd;
     end.since = 0;
     end.presumed = true;
-    if (!reader) stream.writers.add(only.pid);
   }
 }
 

@@ -38,18 +38,18 @@ function collected(joined = false) {
   let position = 0;
   const merge = new Merge(
     {
-      bytes: (bytes, offset) => {
+      bytes: (_, bytes, offset) => {
         if (!joined) assert.equal(offset, position, 'bytes follow what was before them');
         position += bytes.length;
         out.push(bytes.toString('latin1'));
       },
-      lost: (hole) => {
+      lost: (_, hole) => {
         assert.equal(hole.offset, position, 'a hole follows what was before it');
         assert.ok(hole.bytes > 0, 'a hole has bytes');
         position += hole.bytes;
         out.push(hole);
       },
-      confirmed: (offset, length, { pid }) => void confirmed.push([offset, length, pid]),
+      confirmed: (_, offset, length, { pid }) => void confirmed.push([offset, length, pid]),
     },
     joined,
   );

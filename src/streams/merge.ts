@@ -20,15 +20,17 @@ export const RACE_NS = 50e6;
 /** How long a hole may stay open for bytes in flight on another processor. */
 const IN_FLIGHT_NS = 200e6;
 
+/** Most streams never have a hole: they share this, which is never changed. */
+const NONE: Early[] = [];
 const NO_PATIENCE = { reader: 0, writer: 0 };
 
-/** What comes out, in order. */
-export interface MergeSink {
+/** What comes out of the stream `of`, in order. One sink serves all: there are many streams. */
+export interface MergeSink<T> {
   /** `record` says who supplied the bytes and when. They are valid only during the call. */
-  bytes(bytes: Buffer, offset: number, record: Supplier): void;
-  lost(hole: Hole): void;
+  bytes(of: T, bytes: Buffer, offset: number, record: Supplier): void;
+  lost(of: T, hole: Hole): void;
   /** `length` bytes at `offset` that the reader had supplied are `record`'s: its writer's call has returned. */
-  confirmed(offset: number, length: number, record: Supplier): void;
+  confirmed(of: T, offset: number, length: number, record: Supplier): void;
 }
 
 export type Supplier = Pick<DataRecord, 'time' | 'pid' | 'fd' | 'fromReader' | 'packetEnd'>;
@@ -58,14 +60,16 @@ interface Unplaced {
   readonly cause: LossCause;
 }
 
-export class Merge {
-  readonly #sink: MergeSink;
+export class Merge<T> {
+  readonly #sink: MergeSink<T>;
+  /** The stream; to be set before the first record. */
+  of!: T;
   #position = 0;
   /** Supplied by the reader, not confirmed yet, and the position behind it. */
   #ahead: Buffer | undefined;
   #aheadEnd = 0;
   /** Beyond a hole, by position. */
-  #early: Early[] = [];
+  #early = NONE;
   #unplaced: Unplaced | undefined;
   #skipping = false;
 
@@ -76,7 +80,7 @@ export class Merge {
   #supplied = 0;
 
   /** @param joined The stream may have carried bytes before it was followed. */
-  constructor(sink: MergeSink, joined = false) {
+  constructor(sink: MergeSink<T>, joined = false) {
     this.#sink = sink;
     this.#joining = joined;
   }
@@ -95,7 +99,7 @@ export class Merge {
   skip(): void {
     this.#skipping = true;
     this.#unplaced = undefined;
-    this.#early = [];
+    this.#early = NONE;
     this.#ahead = undefined;
   }
 
@@ -224,7 +228,7 @@ export class Merge {
         this.#ahead = ahead;
         return;
       }
-      this.#sink.confirmed(place, known, record);
+      this.#sink.confirmed(this.of, place, known, record);
     }
     if (known >= bytes.length) return;
     this.#emit(known > 0 ? bytes.subarray(known) : bytes, this.#position, record);
@@ -237,7 +241,7 @@ export class Merge {
       this.#suppliedAt = record.time;
       this.#supplied += bytes.length;
     } else if (this.#ahead) this.#ahead = undefined;
-    this.#sink.bytes(bytes, offset, record);
+    this.#sink.bytes(this.of, bytes, offset, record);
   }
 
   /** Bytes that end at the position. */
@@ -278,6 +282,7 @@ export class Merge {
   #hold(at: number, early: Early): void {
     let index = this.#early.length;
     while (index > 0 && (this.#early[index - 1]?.at ?? 0) > at) index--;
+    if (this.#early === NONE) this.#early = [];
     this.#early.splice(index, 0, early);
   }
 
@@ -334,7 +339,7 @@ export class Merge {
     const offset = this.#position;
     this.#position = offset + bytes;
     this.#ahead = undefined;
-    this.#sink.lost({ time, offset, bytes, lines, endsLine, cause });
+    this.#sink.lost(this.of, { time, offset, bytes, lines, endsLine, cause });
   }
 }
 

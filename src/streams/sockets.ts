@@ -46,7 +46,7 @@ export class Sockets {
   begin(stream: Stream, { shared, direction }: SocketLink): void {
     const streams = this.#streams.get(shared);
     if (streams) streams[direction] = stream;
-    shared.begin(direction, stream, stream.record.joined);
+    shared.begin(direction, stream, stream.joined);
     // What a client said first may be known before the server's direction is seen: it is not copied, either.
     if (shared.isForeign) this.#sink.foreign(stream, 'unknown', Buffer.alloc(0));
   }

@@ -21,6 +21,12 @@ export interface End {
   presumed: boolean;
 }
 
+/** Of what the kernel told at its beginning, what is asked for later. */
+export type StreamIdentity = Pick<
+  StreamRecord,
+  'carrier' | 'inode' | 'peerInode' | 'device' | 'pair' | 'addresses' | 'joined'
+>;
+
 export interface Stream extends StreamRef {
   source: Address | undefined;
   destination: Address | undefined;
@@ -30,8 +36,8 @@ export interface Stream extends StreamRef {
   readonly joined: boolean;
   /** What the kernel calls it now; `id` stays. */
   kernelId: number;
-  readonly record: StreamRecord;
-  readonly merge: Merge;
+  readonly identity: StreamIdentity;
+  readonly merge: Merge<Stream>;
   readonly framer: LineFramer;
   /** Of a socket: decides what it speaks, together with the opposite direction. */
   readonly socket: { readonly shared: Socket; readonly direction: Direction } | undefined;
@@ -42,10 +48,10 @@ export interface Stream extends StreamRef {
   readonly writer: End;
   /** Replaced, not changed, when its process has ended: frames before have their own reader. */
   reader: End;
-  /** Every process seen writing: a wrapper and the server it started may share a descriptor. */
-  readonly writers: Set<number>;
-  /** Which of them wrote what the reader's calls have supplied. */
-  readonly written: Written;
+  /** The processes seen writing before `writer`, if any: a wrapper and the server it started may share a descriptor. */
+  formerWriters: Set<number> | undefined;
+  /** Which of them wrote what the reader's calls have supplied; made when they have supplied something. */
+  written: Written | undefined;
   stderr: boolean;
   /** Of the clear text inside TLS: which connection carries it could not be told in time. */
   untied: boolean;
@@ -70,18 +76,32 @@ export interface Stream extends StreamRef {
   answered: boolean;
 }
 
+/** Every process seen writing. */
+export function writersOf({ writer, formerWriters }: Stream): readonly number[] {
+  return [...(formerWriters ?? []), ...(writer.pid === undefined ? [] : [writer.pid])];
+}
+
+/** `pid` is about to become the writer. */
+export function noteFormerWriter(stream: Stream, pid: number): void {
+  const before = stream.writer.pid;
+  if (before === undefined) return;
+  stream.formerWriters ??= new Set();
+  stream.formerWriters.add(before).delete(pid);
+}
+
 /** An end of which nothing is known. */
 export function unknownEnd(): End {
   return { pid: undefined, fd: undefined, since: 0, presumed: false };
 }
 
 /** `object` names what carries a stream, so that it is recognised when the kernel numbers it anew. */
-export function objectOf(record: StreamRecord): string {
-  if (record.addresses) return addressKey(record.addresses.source, record.addresses.destination);
-  return `${record.carrier} ${record.device}:${record.inode}:${record.peerInode}`;
+export function objectOf({ addresses, carrier, device, inode, peerInode }: StreamIdentity): string {
+  if (addresses) return addressKey(addresses.source, addresses.destination);
+  // Joined, and not a template: V8 would keep the pieces for as long as the whole.
+  return [carrier, device, inode, peerInode].join(' ');
 }
 
 /** One direction between two addresses. Network namespaces may have the same: then the youngest counts. */
 export function addressKey(source: Address, destination: Address): string {
-  return `${source.ip} ${source.port} ${destination.ip} ${destination.port}`;
+  return [source.ip, source.port, destination.ip, destination.port].join(' ');
 }

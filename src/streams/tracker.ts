@@ -17,11 +17,20 @@ import { Descriptors } from './descriptors.ts';
 import { Encrypted } from './encrypted.ts';
 import { Ends, type Lookup } from './ends.ts';
 import type { Endpoint, HttpExchange, HttpStep, StreamItem } from './frame.ts';
-import { type Hole, Merge, RACE_NS, type Supplier } from './merge.ts';
+import { type Hole, Merge, type MergeSink, RACE_NS, type Supplier } from './merge.ts';
 import { ProcessTable } from './processes.ts';
 import { HOLD_NS, ReleaseQueue } from './release.ts';
 import { Sockets } from './sockets.ts';
-import { addressKey, type End, objectOf, type StopUntil, type Stream, unknownEnd } from './stream.ts';
+import {
+  addressKey,
+  type End,
+  noteFormerWriter,
+  objectOf,
+  type StopUntil,
+  type Stream,
+  unknownEnd,
+  writersOf,
+} from './stream.ts';
 import { Written } from './written.ts';
 
 /** A stream that nobody recognised and that does not look like JSON is given up after so many bytes in one line. */
@@ -68,6 +77,14 @@ export class Tracker implements RecordSink {
   /** The TLS streams of each process. */
   readonly #tlsOf = new Map<number, Set<Stream>>();
   readonly #sockets: Sockets;
+  readonly #merged: MergeSink<Stream> = {
+    bytes: (stream, bytes, offset, supplier) => this.#bytes(stream, bytes, offset, supplier),
+    lost: (stream, hole) => this.#lost(stream, hole),
+    confirmed: (stream, offset, length, { pid }) => {
+      stream.written ??= new Written();
+      stream.written.add(offset, length, pid);
+    },
+  };
   /** TLS streams whose beginning was missed, and told of. */
   readonly #late = new WeakSet<Stream>();
   /** Whose bytes are being handled. */
@@ -180,8 +197,9 @@ export class Tracker implements RecordSink {
 
   /** Everything this process writes is worth its bytes from now on. */
   keepFrom(pid: number): void {
+    if (this.#keptWriters.has(pid)) return;
     this.#keptWriters.add(pid);
-    for (const stream of this.#streams.values()) if (stream.writers.has(pid)) this.keep(stream.id);
+    for (const stream of this.#streams.values()) if (writersOf(stream).includes(pid)) this.keep(stream.id);
   }
 
   record(record: SourceRecord): void {
@@ -294,7 +312,7 @@ export class Tracker implements RecordSink {
     const stream = this.#aside.take(id);
     if (!stream) return undefined;
     this.#streams.set(id, stream);
-    this.#byObject.set(objectOf(stream.record), stream);
+    this.#byObject.set(objectOf(stream.identity), stream);
     return stream;
   }
 
@@ -303,27 +321,19 @@ export class Tracker implements RecordSink {
     const opposite = this.#streams.get(told.pair) ?? this.#aside.get(told.pair);
     const pair = opposite && isPair(told, opposite) ? opposite : undefined;
     const record = pair || !opposite ? told : { ...told, pair: 0 };
+    const { carrier, inode, peerInode, device, addresses, joined } = record;
     const object = objectOf(record);
     const named = record.inode > 0 || record.addresses !== undefined;
     const before = named && record.joined ? this.#byObject.get(object) : undefined;
     if (before && !before.ended) {
       // The kernel had forgotten an idle stream; to us it goes on.
       before.merge.restart();
-      before.written.clear();
+      before.written = undefined;
       before.kernelId = record.stream;
       this.#streams.set(record.stream, before);
       if (before.stopped) this.#verdicts.stop(record.stream, before.stopped);
       return before;
     }
-    const merge = new Merge(
-      {
-        bytes: (bytes, offset, supplier) => this.#bytes(stream, bytes, offset, supplier),
-        lost: (hole) => this.#lost(stream, hole),
-        confirmed: (offset, length, { pid }) => stream.written.add(offset, length, pid),
-      },
-      // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
-      record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls',
-    );
     const socket = this.#sockets.link(record, pair);
     const stream: Stream = {
       id: record.stream,
@@ -336,16 +346,17 @@ export class Tracker implements RecordSink {
       seenAt: record.carrier !== 'tls' ? undefined : record.pair ? 'reader' : 'writer',
       carriedBy: undefined,
       joined: record.joined,
-      record,
-      merge,
+      identity: { carrier, inode, peerInode, device, pair: record.pair, addresses, joined },
+      // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
+      merge: new Merge(this.#merged, record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls'),
       socket,
       callTime: -1,
       recordTime: -1,
       framer: new LineFramer({ maxSize: this.#options.maxMessage, joined: record.joined }),
       writer: unknownEnd(),
       reader: unknownEnd(),
-      writers: new Set(),
-      written: new Written(),
+      formerWriters: undefined,
+      written: undefined,
       stderr: record.carrier === 'stderr',
       hello: undefined,
       untied: false,
@@ -359,6 +370,7 @@ export class Tracker implements RecordSink {
       asked: false,
       answered: false,
     };
+    stream.merge.of = stream;
     this.#streams.set(record.stream, stream);
     this.#byObject.set(object, stream);
     if (socket) this.#sockets.begin(stream, socket);
@@ -421,6 +433,8 @@ export class Tracker implements RecordSink {
   #seen(stream: Stream, reader: boolean, pid: number, fd: number, time: number): void {
     const end = reader ? stream.reader : stream.writer;
     if (end.pid === pid && !end.presumed) return;
+    const firstWriter = writersOf(stream).length === 0;
+    if (!reader && end.pid !== pid) noteFormerWriter(stream, pid);
     end.pid = pid;
     end.fd = fd;
     end.since = time;
@@ -435,10 +449,9 @@ export class Tracker implements RecordSink {
     }
     this.#encrypts(pid, stream);
     if (reader) return;
-    if (stream.writers.size === 0 && fd === 2) stream.stderr = true;
+    if (firstWriter && fd === 2) stream.stderr = true;
     if (fd === 1) stream.stderr = stream.carrier === 'stderr';
     if (stream.stderr) stream.framer.acceptText();
-    stream.writers.add(pid);
     if (this.#keptWriters.has(pid)) this.keep(stream.id);
   }
 
@@ -466,7 +479,7 @@ export class Tracker implements RecordSink {
     const writer = fromReader ? undefined : pid;
     stream.unframed += bytes.length;
     stream.framer.push(bytes, offset, packetEnd, (line) => this.#line(stream, line, time, writer));
-    if (stream.record.joined) this.#tellSkipped(stream, time);
+    if (stream.joined) this.#tellSkipped(stream, time);
   }
 
   /** HTTP carried a frame. */
@@ -571,7 +584,7 @@ export class Tracker implements RecordSink {
     const bothKnown = this.#ends.whenKnown(stream, line.content, time);
     const told = writer !== undefined || !this.#willTell(stream, line.size);
     const ready = (now: number) =>
-      (told || now - time > RACE_NS || stream.written.by(last) !== undefined) && bothKnown(now);
+      (told || now - time > RACE_NS || stream.written?.by(last) !== undefined) && bothKnown(now);
     const { reader } = stream;
     this.#enqueue(stream, time, line.size, ready, (at) => ({
       kind: 'frame',
@@ -579,7 +592,7 @@ export class Tracker implements RecordSink {
       stream,
       offset: line.offset,
       size: line.size,
-      from: known ?? from(stream.written.by(last)) ?? this.#ends.who(stream, 'writer', time),
+      from: known ?? from(stream.written?.by(last)) ?? this.#ends.who(stream, 'writer', time),
       to: this.#ends.whoWas(reader, time) ?? this.#ends.who(stream, 'reader', time),
       content: line.content,
     }));
@@ -614,7 +627,7 @@ export class Tracker implements RecordSink {
 
   /** How long this end's calls may take to bring what the other end moved unseen, nanoseconds. */
   #patience(stream: Stream, { pid, presumed }: End): number {
-    if (stream.ended || stream.record.joined || presumed) return 0;
+    if (stream.ended || stream.joined || presumed) return 0;
     if (pid === undefined) return HOLD_NS;
     return this.processes.hasEnded(pid) ? 0 : PATIENCE_NS;
   }
@@ -641,8 +654,8 @@ export class Tracker implements RecordSink {
       this.#streams.delete(id);
       if (stream.carrier === 'tls')
         this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
-      if (this.#byObject.get(objectOf(stream.record)) === stream)
-        this.#byObject.delete(objectOf(stream.record));
+      if (this.#byObject.get(objectOf(stream.identity)) === stream)
+        this.#byObject.delete(objectOf(stream.identity));
       const over = this.#isOver(stream);
       this.#aside.put(id, stream, over);
       if (over)
@@ -667,11 +680,12 @@ export class Tracker implements RecordSink {
 
   /** Are those gone who could go on with it? Of a recognised stream, both: one may wait for the other to be started again. */
   #abandoned(stream: Stream, descriptors: Descriptors | undefined): boolean {
-    const { carrier, writer, writers, reader, kept } = stream;
+    const { carrier, writer, reader, kept } = stream;
+    const writers = writersOf(stream);
     const noWriter =
       writer.pid !== undefined &&
-      ([...writers].every((pid) => this.#gone(pid)) ||
-        (writers.size === 1 && descriptors?.closed(stream, 'writer') === true));
+      (writers.every((pid) => this.#gone(pid)) ||
+        (writers.length === 1 && descriptors?.closed(stream, 'writer') === true));
     const noReader =
       reader.pid !== undefined && (this.#gone(reader.pid) || descriptors?.closed(stream, 'reader') === true);
     // Of TLS one end is all there is.
@@ -691,7 +705,7 @@ const always = () => true;
  * Is it the opposite direction of the same socket? The kernel finds it by the address of the socket's memory, or by
  * those of the network, which may be used again while the stream of an earlier one is still known.
  */
-function isPair(record: StreamRecord, { record: other, ended }: Stream): boolean {
+function isPair(record: StreamRecord, { identity: other, ended }: Stream): boolean {
   if (record.carrier === 'tcp') return record.joined || !ended;
   if (record.carrier !== 'unix' && record.carrier !== 'unix-seqpacket') return true;
   const same = (one: number, two: number) => one === 0 || two === 0 || one === two;

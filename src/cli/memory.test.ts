@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What is kept of servers that come and go, in everything between the rings and the outputs. */
+/** What is kept of servers that come and go, and of streams that hold still, in everything between the rings and the outputs. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
@@ -19,11 +19,13 @@ const FIRST = 2000;
 const MORE = 4000;
 /** Bytes of heap that a server may leave behind: a line of the summary, and a process that may be asked for. */
 const LEFT_MAX = 1200;
+const IDLE = 20_000;
+/** Bytes of heap for a stream on which one message has passed and nothing more. */
+const IDLE_MAX = 1800;
 
 const CLIENT = { pid: 1, comm: 'client', exe: '/bin/client', argv: ['client'] };
 
-/** A client that starts one server after another. Its socket to each is closed without a last read. */
-function client() {
+function capture() {
   const bus = new Bus();
   const statistics = new Statistics();
   bus.on('message', (event) => statistics.add(event));
@@ -41,6 +43,21 @@ function client() {
   );
   tracker.processes.watch([CLIENT]);
   const record = tracker.record.bind(tracker);
+  const settled = (time: number) => {
+    tracker.settled(time);
+    analyzer.settled(time);
+  };
+  const finish = (time: number) => {
+    tracker.finish(time);
+    analyzer.finish();
+    return statistics.summary(1, {}).frames;
+  };
+  return { record, settled, finish };
+}
+
+/** A client that starts one server after another. Its socket to each is closed without a last read. */
+function client() {
+  const { record, settled, finish } = capture();
   let stream = 0;
   let served = 0;
 
@@ -97,17 +114,10 @@ function client() {
     say(output.back, pid, CLIENT.pid, { result: { content: [] } }, time + 2 * MS);
     record({ type: 'exit', time: time + 3 * MS, pid });
     record({ type: 'eof', time: time + 3 * MS, stream: output.back });
-    tracker.settled(time + 10 * MS);
-    analyzer.settled(time + 10 * MS);
+    settled(time + 10 * MS);
   }
 
-  function messages() {
-    tracker.finish(++served * 180 * MS);
-    analyzer.finish();
-    return statistics.summary(1, {}).frames;
-  }
-
-  return { serve, messages };
+  return { serve, messages: () => finish(++served * 180 * MS) };
 }
 
 /** Bytes of heap in use. */
@@ -126,4 +136,35 @@ test('of 4,000 servers that have come and gone some hundred bytes each are kept'
   assert.deepEqual([request, response], [FIRST + MORE, FIRST + MORE]);
 
   assert.ok(left < LEFT_MAX, `${Math.round(left)} bytes are kept of each`);
+});
+
+test('a stream that holds still takes less than two kilobytes', () => {
+  const { record, settled, finish } = capture();
+  const before = heap();
+  for (let stream = 1; stream <= IDLE; stream++) {
+    const time = stream * MS;
+    const pid = CLIENT.pid;
+    const ends = { type: 'endpoint', stream, time, pid, comm: CLIENT.comm } as const;
+    const pipe = { carrier: 'pipe', inode: 100_000 + stream, peerInode: 0, device: 15, pair: 0 } as const;
+    record({ type: 'stream', time, pid, stream, ...pipe, joined: false });
+    record({ ...ends, reader: false, fd: 4 + 2 * stream });
+    record({ ...ends, reader: true, fd: 3 + 2 * stream });
+    const bytes = Buffer.from('{"jsonrpc":"2.0","id":1,"method":"tools/list"}\n');
+    record({
+      type: 'data',
+      stream,
+      time,
+      pid,
+      fd: 4 + 2 * stream,
+      offset: 0,
+      bytes,
+      fromReader: false,
+      packetEnd: false,
+    });
+    if (stream % 100 === 0) settled(time + 10 * MS);
+  }
+  settled((IDLE + 10) * MS);
+  const each = (heap() - before) / IDLE;
+  assert.equal(finish((IDLE + 20) * MS).request, IDLE);
+  assert.ok(each < IDLE_MAX, `${Math.round(each)} bytes each`);
 });
