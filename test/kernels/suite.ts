@@ -26,6 +26,9 @@ const RIGHTS: Selection = {
   files: [guest('doctor'), guest('whole-machine')],
   names: ['doctor', 'without privileges'],
 };
+/** What does not need a machine of its own, but patience. */
+const SDK: Selection = { files: [guest('sdk')] };
+const EACH_CALL: Selection = { files: [guest('calls')] };
 const e2e = (name: string, ...names: readonly string[]): Selection => ({
   files: [`test/e2e/${name}.test.ts`],
   names,
@@ -34,6 +37,7 @@ const e2e = (name: string, ...names: readonly string[]): Selection => ({
 const CALLS = e2e('bytes-calls', 'calls on a pipe', 'MSG_PEEK', '1024 segments');
 const BLIND = e2e('bytes-blind', 'when the reader takes its time', 'cut by a gap');
 const PROBES = e2e('tls-probes', 'SSL_read and SSL_write', 'memory BIOs');
+const PROBE = e2e('tls-probes', 'SSL_read and SSL_write');
 const ENDS = e2e('tcp-ends', '100 bytes at a time after both sides');
 
 /** Tests of which nobody may be disturbed by others, then some side by side: the VM has two processors. */
@@ -59,7 +63,10 @@ const PARTS: Readonly<Record<Arch, Partial<Record<Line, Partial<Record<Backend, 
     },
   },
   arm64: {
-    '6.12': { tracepoint: { alone: [DOCTOR, AGENTS], together: [CALLS, PROBES] } },
+    '6.12': {
+      tracepoint: { alone: [DOCTOR], together: [EACH_CALL, PROBE] },
+      fentry: { alone: [], together: [SDK] },
+    },
   },
 };
 

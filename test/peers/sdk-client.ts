@@ -3,8 +3,9 @@
  * A client on the official SDK that starts an official server and exercises it; keeps
  * account at the transport. Arguments: everything|filesystem|memory, then a directory it may use.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
@@ -25,6 +26,9 @@ class AccountedTransport extends StdioClientTransport {
     // `onmessage` hands out parsed messages; their exact text is only to be had where the bytes come in.
     const { _process: server } = this as unknown as { _process: { stdout: NodeJS.ReadableStream } };
     server.stdout.prependListener('data', account.lines('received'));
+    // A server that starts slowly is told nothing before it listens.
+    const ready = process.env['MCPSPY_READY'];
+    while (ready && !existsSync(ready)) await sleep(20);
   }
 }
 
