@@ -20,7 +20,12 @@ export class BpfError extends Error {
   }
 }
 
-const errnoNames = new Map(Object.entries(koffi.os.errno).map(([name, value]) => [value, name]));
+/** Of the kernel's own only (include/linux/errno.h), and seen all the same, where it has no trampolines. */
+const ENOTSUPP = 524;
+const errnoNames = new Map([
+  ...Object.entries(koffi.os.errno).map(([name, value]) => [value, name] as const),
+  [ENOTSUPP, 'ENOTSUPP'],
+]);
 
 function errnoName(errno: number): string {
   return errnoNames.get(errno) ?? `errno ${errno}`;
