@@ -3,8 +3,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Apt, ARCHITECTURES, type Arch } from './apt.ts';
-import { CACHE, cached, fetchKernel, type Line, SUITES } from './kernels.ts';
-import { linesOf } from './suite.ts';
+import { CACHE, cached, fetchKernel, LINES, type Line, SUITES } from './kernels.ts';
 import { fetchUserland, rootOf } from './userland.ts';
 
 async function fetchKernels(arch: Arch, lines: readonly Line[]): Promise<void> {
@@ -24,7 +23,7 @@ async function fetchKernels(arch: Arch, lines: readonly Line[]): Promise<void> {
 }
 
 for (const arch of ARCHITECTURES) {
-  const missing = linesOf(arch).filter((line) => !cached(arch, line));
+  const missing = (Object.keys(LINES) as Line[]).filter((line) => !cached(arch, line));
   if (missing.length > 0) {
     console.error(`kernels: fetching ${missing.join(', ')} for ${arch}`);
     await fetchKernels(arch, missing);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What the tests in this folder share. They watch the whole machine, so that only a machine of their own will do. */
+/** What the tests in this folder share. Most watch the whole machine, so that only one of their own will do. */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
