@@ -32,24 +32,32 @@ need /usr/include/openssl/ssl.h libssl-dev
 # TLS of other kinds: BoringSSL with symbols (in a folder of its own, which no program finds by itself), and Go.
 need /usr/include/android/openssl/ssl.h android-libboringssl-dev
 need gron gron
-# Other kernels, in a VM: only for `npm run test:kernels`.
-kernels=
-[ "${1:-}" != --kernels ] || [ "$(uname -m)" != x86_64 ] || kernels=${MCPSPY_KERNELS:-node_modules/.cache/mcpspy-kernels}
-if [ -n "$kernels" ]; then
-  need qemu-system-x86_64 qemu-system-x86
-  need qemu-system-aarch64 qemu-system-arm
-  need ld.lld lld
-  need /usr/lib/qemu/virtiofsd qemu-system-common
-  need busybox busybox-static
-fi
+install() {
+  say "installing$1"
+  log=$(mktemp)
+  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $1; } >"$log" 2>&1 ||
+    { tail -n 5 "$log" >&2; return 1; }
+  rm -f "$log"
+}
 if [ -n "$missing" ]; then
   command -v apt-get >/dev/null 2>&1 || fail "set-up needs$missing and there is no apt-get here; install them by hand and run it again"
   [ "$(id -u)" = 0 ] || fail "set-up needs root once to install$missing; run \"sudo npm run setup\""
-  say "installing$missing"
-  log=$(mktemp)
-  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1 ||
-    { tail -n 5 "$log" >&2; fail "could not install$missing; see $log"; }
-  rm -f "$log"
+  install "$missing" || fail "could not install$missing; see $log"
+fi
+
+# Other kernels, in a VM, for the architectures named: `--kernels amd64,arm64`. Without them their tests are skipped.
+kernels=
+[ "${1:-}" != --kernels ] || [ "$(uname -m)" != x86_64 ] || kernels=$2
+missing=
+if [ -n "$kernels" ]; then
+  need /usr/lib/qemu/virtiofsd qemu-system-common
+  need busybox busybox-static
+fi
+case $kernels in *amd64*) need qemu-system-x86_64 qemu-system-x86 ;; esac
+case $kernels in *arm64*) need qemu-system-aarch64 qemu-system-arm; need ld.lld lld ;; esac
+if [ -n "$missing" ]; then
+  { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 && install "$missing"; } ||
+    { say "could not install$missing; the tests in a VM will be skipped"; kernels=; }
 fi
 
 # No dependency needs an install script, and part of this runs as root.
@@ -60,9 +68,8 @@ if [ ! -e node_modules/.package-lock.json ] || [ package-lock.json -nt node_modu
   touch node_modules/.package-lock.json
 fi
 
-# Without these kernels their tests are skipped, so that not having them is no failure.
 if [ -n "$kernels" ]; then
-  sh scripts/node.sh test/kernels/fetch.ts >&2 || say "could not fetch all kernels; the tests of those that are missing will be skipped"
+  sh scripts/node.sh test/kernels/fetch.ts $(echo "$kernels" | tr , ' ') >&2 || say "could not fetch all kernels; the tests of those that are missing will be skipped"
 fi
 
 stamp=dist/.built

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Fetches the kernels, and what is to run under them, that are not in the cache yet. */
+/** Fetches the kernels, and what is to run under them, that are not in the cache yet: `node test/kernels/fetch.ts ARCH…`. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { Apt, ARCHITECTURES, type Arch } from './apt.ts';
@@ -22,7 +22,7 @@ async function fetchKernels(arch: Arch, lines: readonly Line[]): Promise<void> {
   }
 }
 
-for (const arch of ARCHITECTURES) {
+for (const arch of ARCHITECTURES.filter((each) => process.argv.includes(each))) {
   const missing = (Object.keys(LINES) as Line[]).filter((line) => !cached(arch, line));
   if (missing.length > 0) {
     console.error(`kernels: fetching ${missing.join(', ')} for ${arch}`);

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Stock Debian kernels in VMs, with the end-to-end suite inside. Its tests that depend on the kernel most, and those
+ * that watch a whole machine, which no other machine than a VM is for (test/kernels/guest).
+ */
+import assert from 'node:assert/strict';
+import { before, test } from 'node:test';
+import { scratch } from '../support/mcpspy.ts';
+import { compile } from '../support/mover.ts';
+import { compileTlsCalls } from '../support/tls-calls.ts';
+import type { Arch } from './apt.ts';
+import { cached } from './kernels.ts';
+import { backendsOf, linesOf, runSuite } from './suite.ts';
+import { compilerFor } from './userland.ts';
+import { cannotBoot } from './vm.ts';
+
+/** Milliseconds. For a VM that hangs: a kernel takes less than a minute of two processors for each back end. */
+const TIMEOUT = 240_000;
+
+/** Declares the tests of one architecture: each VM, and in it each test that it has run. */
+export function testKernels(arch: Arch): void {
+  const peers = scratch();
+  const kernels = linesOf(arch).map((line) => ({ line, kernel: cached(arch, line) }));
+
+  before(() => {
+    if (kernels.every(({ kernel }) => cannotBoot(kernel))) return;
+    const compiler = compilerFor(arch);
+    compile('mover', peers, compiler);
+    for (const linkage of ['dynamic', 'static'] as const) compileTlsCalls(peers, linkage, compiler);
+  });
+
+  for (const { line, kernel } of kernels)
+    for (const backend of backendsOf(arch, line))
+      test(`the suite under Debian's kernel ${line} for ${arch}${kernel ? ` (${kernel.release})` : ''}, back end ${backend}`, {
+        skip: cannotBoot(kernel),
+      }, async (context) => {
+        assert.ok(kernel);
+        const boot = () => runSuite(kernel, backend, peers, TIMEOUT);
+        let result = await boot();
+        if (result.fault) {
+          // Of the VM, not of a test: that emulation stalls where processors are few says nothing of us.
+          context.diagnostic(`booted once more: ${result.fault}`);
+          result = await boot();
+        }
+        const { tests, output, fault } = result;
+        for (const { name, skipped, failure } of tests)
+          await context.test(`${line} for ${arch}: ${name}`, { skip: skipped ?? false }, () => {
+            if (failure) assert.fail(`under ${kernel.release}: ${failure}`);
+          });
+        assert.equal(fault, undefined, `${fault}\n${output}`);
+        assert.ok(
+          tests.some(({ skipped }) => !skipped),
+          `nothing was tested\n${output}`,
+        );
+      });
+}
