@@ -44,17 +44,9 @@ function send(message: FromSensor): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => {});
 }
 
-/** Puts pids and their descendants in scope; repeated until no fork slipped between reading and marking. @returns all of them. */
+/** Puts pids and their descendants in scope: each before its children are read, as what it forks later the kernel adds. @returns all of them. */
 function watch(loaded: Programs, pids: readonly number[]): Set<number> {
-  const marked = new Set<number>();
-  for (;;) {
-    const fresh = [...withDescendants(pids)].filter((pid) => !marked.has(pid));
-    if (!fresh.length) return marked;
-    for (const pid of fresh) {
-      loaded.setScope(pid, SCOPE.watched);
-      marked.add(pid);
-    }
-  }
+  return withDescendants(pids, (pid) => loaded.setScope(pid, SCOPE.watched));
 }
 
 /** Puts probes into TLS libraries, where the processes have any. @returns how. */
@@ -88,7 +80,7 @@ function inScope(pid: number): boolean {
 /** Resolves when the probes are in place; what takes longer to be searched is probed later. */
 async function probed(known: readonly number[]): Promise<void> {
   if (!tls) return;
-  for (const pid of known) tls.look(pid);
+  tls.lookAll(known);
   // Of the whole machine there is always one more.
   if (!wholeMachine) await Promise.race([tls.searched(), sleep(SEARCH_MS, undefined, { ref: false })]);
 }

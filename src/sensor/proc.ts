@@ -57,22 +57,42 @@ function childrenOf(pid: number): number[] | undefined {
   return lists.flatMap((list) => (list ?? '').split(' ').filter(Boolean).map(Number));
 }
 
-/** These processes and all that descend from them now: as many reads as there are of them. */
-export function withDescendants(roots: readonly number[]): Set<number> {
-  const found = new Set<number>();
+/**
+ * These processes and all that descend from them now: as many reads as there are of them.
+ * @param found Told of each before its children are read.
+ */
+export function withDescendants(
+  roots: readonly number[],
+  found: (pid: number) => void = () => {},
+): Set<number> {
+  const all = new Set<number>();
   const queue = [...roots];
   for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
-    if (found.has(pid)) continue;
-    found.add(pid);
+    if (all.has(pid)) continue;
+    all.add(pid);
+    found(pid);
     const children = childrenOf(pid);
-    if (!children) return fromParents(roots);
+    if (!children) return byParents(roots, found);
     for (const child of children) queue.push(child);
   }
-  return found;
+  return all;
 }
 
-/** The same by the parents of all processes on the machine. */
-function fromParents(roots: readonly number[]): Set<number> {
+/** The same by the parents of all processes on the machine; repeated until nobody has been born meanwhile. */
+function byParents(roots: readonly number[], found: (pid: number) => void): Set<number> {
+  const told = new Set<number>();
+  for (;;) {
+    const all = childrenByParents(roots);
+    const fresh = [...all].filter((pid) => !told.has(pid));
+    if (!fresh.length) return told;
+    for (const pid of fresh) {
+      told.add(pid);
+      found(pid);
+    }
+  }
+}
+
+function childrenByParents(roots: readonly number[]): Set<number> {
   const children = new Map<number, number[]>();
   for (const pid of allPids()) {
     const parent = parentOf(pid);

@@ -56,6 +56,13 @@ interface Watched {
   told: string;
 }
 
+/** Processes that are looked at in one go: as long as one has a file mapped, its key stands for no other. */
+interface Crowd {
+  readonly files: Map<string, TlsFile>;
+  /** Whose file is being searched for the sake of another. */
+  readonly later: { readonly watched: Watched; readonly file: MappedFile }[];
+}
+
 export interface TlsWatchOptions {
   readonly kind: UprobeKind;
   readonly programs: TlsPrograms;
@@ -178,8 +185,26 @@ export class TlsWatch {
     watched.sockets = undefined;
   }
 
+  /** Looks at many at once: what nothing is in need not be opened, nor searched, for each that has mapped it. */
+  lookAll(pids: readonly number[]): void {
+    const crowd: Crowd = { files: new Map(), later: [] };
+    for (const pid of pids) this.look(pid, crowd);
+    if (crowd.later.length) this.#search(this.#lookLater(crowd.later));
+  }
+
+  /** At files that others had mapped, too, when it is known what is in them. */
+  async #lookLater(later: Crowd['later']): Promise<void> {
+    await Promise.all(this.#looking.values());
+    const crowd: Crowd = { files: new Map(), later: [] };
+    for (const { watched, file } of later) {
+      if (this.#stopped || this.#processes.get(watched.pid) !== watched) continue;
+      this.#lookOnce(watched, file, crowd);
+      this.#tell(watched);
+    }
+  }
+
   /** Looks at what a process has mapped, and puts probes where they are missing. @returns false when it is gone. */
-  look(pid: number): boolean {
+  look(pid: number, crowd?: Crowd): boolean {
     if (this.#stopped) return true;
     if (!this.#options.inScope(pid)) return false;
     const watched = this.#watched(pid);
@@ -198,7 +223,7 @@ export class TlsWatch {
       return true;
     }
     const files = mappedFiles(pid);
-    for (const file of files) if (!watched.files.has(file.key)) this.#lookAt(watched, file);
+    for (const file of files) this.#lookOnce(watched, file, crowd);
     watched.budget -= performance.now() - now;
     this.#tell(watched);
     return files.length > 0;
@@ -241,6 +266,16 @@ export class TlsWatch {
       this.#processes.set(pid, watched);
     }
     return watched;
+  }
+
+  #lookOnce(watched: Watched, file: MappedFile, crowd: Crowd | undefined): void {
+    if (watched.files.has(file.key)) return;
+    const same = crowd?.files.get(file.key);
+    if (same && isPlain(same)) watched.files.set(file.key, same);
+    else if (same?.more === 'search' && !same.probes) crowd?.later.push({ watched, file });
+    else this.#lookAt(watched, file);
+    const known = watched.files.get(file.key);
+    if (known) crowd?.files.set(file.key, known);
   }
 
   #lookAt(watched: Watched, mapped: MappedFile): void {
@@ -382,4 +417,9 @@ export class TlsWatch {
     this.#close([...this.#machine.values()].flat());
     this.#machine.clear();
   }
+}
+
+/** Is nothing in it? */
+function isPlain({ probes, libraries, more }: TlsFile): boolean {
+  return !probes && libraries.length === 0 && more !== 'search';
 }

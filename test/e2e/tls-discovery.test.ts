@@ -5,11 +5,19 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { makeCertificate } from '../support/http-stage.ts';
-import { attach, type CaptureResult, cannotCapture, captureRun, scratch } from '../support/mcpspy.ts';
+import {
+  attach,
+  type CaptureResult,
+  cannotCapture,
+  captureRun,
+  collect,
+  scratch,
+} from '../support/mcpspy.ts';
 import { assertTlsMessages, compileTlsCalls, portsOf, textsOf } from '../support/tls-calls.ts';
 
 const skip = cannotCapture;
@@ -112,6 +120,29 @@ test('a running program that has to be searched for its functions is probed when
   const program = compileTlsCalls(directory, 'large');
   if (!program) return context.skip('no static OpenSSL here');
   await assertSecondHalf({}, () => {}, [], program);
+});
+
+test('and so is each of several that run it', { skip }, async (context) => {
+  const program = compileTlsCalls(directory, 'large');
+  if (!program) return context.skip('no static OpenSSL here');
+  const peers = [0, 1, 2].map(() => spawn(program, talk('wait'), { stdio: ['pipe', 'pipe', 'inherit'] }));
+  const outputs = peers.map((peer) => collect(peer));
+  try {
+    await Promise.all(peers.map((peer) => once(peer.stdout, 'data')));
+    const attached = await attach(peers.map(({ pid }) => pid ?? 0));
+    for (const peer of peers) {
+      peer.stdin.end('\n');
+      await once(peer, 'close');
+    }
+    const texts = textsOf(SIZES.slice(2), 2);
+    assertTlsMessages(
+      await attached.ended(),
+      peers.flatMap(() => texts),
+      outputs.flatMap(({ stdout }) => portsOf(stdout())),
+    );
+  } finally {
+    for (const peer of peers) peer.kill('SIGKILL');
+  }
 });
 
 test('a library that has been deleted is probed where it is mapped', { skip }, async () => {

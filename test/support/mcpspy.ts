@@ -80,7 +80,7 @@ function readOutput(
   };
 }
 
-function collect(child: ChildProcess): { stdout: () => string; stderr: () => string } {
+export function collect(child: ChildProcess): { stdout: () => string; stderr: () => string } {
   const out: Buffer[] = [];
   const err: Buffer[] = [];
   child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
