@@ -12,12 +12,15 @@ export interface MappedFile {
   readonly path: string;
 }
 
-const LINE = /^([0-9a-f]+)-([0-9a-f]+) ..x. [0-9a-f]+ ([0-9a-f]+:[0-9a-f]+) ([0-9]+) +(.*)$/gm;
+const LINE = /^([0-9a-f]+)-([0-9a-f]+) ..x. [0-9a-f]+ ([0-9a-f]+:[0-9a-f]+) ([0-9]+) +(.*)$/;
 
 /** Those mapped executable, each once. */
 export function parseMaps(maps: string): MappedFile[] {
   const files = new Map<string, MappedFile>();
-  for (const [, start = '', end = '', device = '', inode = '', path = ''] of maps.matchAll(LINE)) {
+  for (const line of maps.split('\n')) {
+    // Most are not, and there are many lines of many processes.
+    if (!line.includes('x')) continue;
+    const [, start = '', end = '', device = '', inode = '0', path = ''] = LINE.exec(line) ?? [];
     const key = `${device}:${inode}`;
     if (inode === '0' || files.has(key)) continue;
     files.set(key, { key, range: `${bare(start)}-${bare(end)}`, path });
@@ -33,7 +36,7 @@ function bare(address: string): string {
 /** Empty when the process is gone, or a thread of the kernel's. */
 export function mappedFiles(pid: number): MappedFile[] {
   try {
-    return parseMaps(readFileSync(`/proc/${pid}/maps`, 'latin1'));
+    return parseMaps(readFileSync(`/proc/${pid}/maps`, 'utf8'));
   } catch {
     return [];
   }

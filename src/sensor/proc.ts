@@ -32,8 +32,10 @@ export function readProcess(pid: number): ProcessInfo | undefined {
   const comm = attempt(() => readFileSync(`/proc/${pid}/comm`, 'utf8').replace(/\n$/, ''));
   if (comm === undefined) return undefined;
   const exe = attempt(() => readlinkSync(`/proc/${pid}/exe`));
-  const argv = attempt(() => splitArgv(readFileSync(`/proc/${pid}/cmdline`).subarray(0, 4096)));
-  return { pid, comm, ...(exe ? { exe } : {}), ...(argv?.length ? { argv } : {}) };
+  // As text, which Node reads in one call where a file has no size.
+  const line = attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
+  const argv = line && splitArgv(Buffer.from(line).subarray(0, 4096));
+  return { pid, comm, ...(exe ? { exe } : {}), ...(argv ? { argv } : {}) };
 }
 
 /** The parent of `pid`, or 0. */
@@ -49,7 +51,7 @@ function parentOf(pid: number): number {
 function childrenOf(pid: number): number[] | undefined {
   const threads = attempt(() => readdirSync(`/proc/${pid}/task`)) ?? [];
   const lists = threads.map((thread) =>
-    attempt(() => readFileSync(`/proc/${pid}/task/${thread}/children`, 'latin1')),
+    attempt(() => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')),
   );
   // The list of a thread that has ended meanwhile is not missing: its children have become another's.
   if (threads.length && lists.every((list) => list === undefined) && existsSync(`/proc/${pid}`))

@@ -72,6 +72,8 @@ export class Programs {
   readonly #object: Pointer;
   readonly #cpus: number;
   readonly #fentry: HookPlan | undefined;
+  /** Of maps that were looked for by name. */
+  readonly #fds = new Map<string, number>();
   #links: Pointer[] = [];
   /** Tells of those threads that are in a call which began before the hooks were there. */
   #waiting: Pointer | undefined;
@@ -160,7 +162,12 @@ export class Programs {
   }
 
   #fd(name: string): number {
-    return check(`map ${name}`, libbpf().mapFd(this.#map(name)));
+    let fd = this.#fds.get(name);
+    if (fd === undefined) {
+      fd = check(`map ${name}`, libbpf().mapFd(this.#map(name)));
+      this.#fds.set(name, fd);
+    }
+    return fd;
   }
 
   /**
