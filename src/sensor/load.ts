@@ -49,6 +49,12 @@ function ways(plan: HookPlan | undefined, uprobes: UprobeSupport, backend: Backe
   return backend === 'fentry' ? fentry : [...fentry, ...probes.map((some) => ({ uprobes: some }))];
 }
 
+/** `isChoice`: nobody asked for this back end, so it was tried only as one that cannot be put off. */
+function reasonOf(error: unknown, isChoice: boolean): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return isChoice ? `${message}; ${MAY_BE_PUT_OFF}` : message;
+}
+
 /**
  * Loads and attaches.
  * @param prepare Called between the two, when nothing runs yet.
@@ -81,7 +87,7 @@ export function load(options: LoadOptions, prepare: (programs: Programs) => void
         : { programs, uprobes, refusal, missing: [] };
     } catch (error) {
       failure = error;
-      if (fentry) refusal ??= error instanceof Error ? error.message : String(error);
+      if (fentry) refusal ??= reasonOf(error, backend === 'auto');
     }
   }
   if (backend === 'fentry' && (!failure || failure instanceof BpfError)) throw new BackendRefused(refusal);
