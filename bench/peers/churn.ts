@@ -48,8 +48,8 @@ async function fork(): Promise<void> {
 async function spread(count: number, act: () => Promise<void>): Promise<void> {
   const start = performance.now();
   for (let done = 0; done < count; done++) {
-    const due = start + (done / count) * seconds * 1000;
-    if (due > performance.now()) await sleep(due - performance.now());
+    const early = start + (done / count) * seconds * 1000 - performance.now();
+    if (early > 0) await sleep(early);
     await act();
   }
 }
