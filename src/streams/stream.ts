@@ -81,6 +81,11 @@ export function writersOf({ writer, formerWriters }: Stream): readonly number[] 
   return [...(formerWriters ?? []), ...(writer.pid === undefined ? [] : [writer.pid])];
 }
 
+/** Has this process been seen writing? Asked of all streams again and again: nothing is made for the answer. */
+export function hasWritten({ writer, formerWriters }: Stream, pid: number): boolean {
+  return writer.pid === pid || formerWriters?.has(pid) === true;
+}
+
 /** `pid` is about to become the writer. */
 export function noteFormerWriter(stream: Stream, pid: number): void {
   const before = stream.writer.pid;

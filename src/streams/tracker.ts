@@ -24,12 +24,12 @@ import { Sockets } from './sockets.ts';
 import {
   addressKey,
   type End,
+  hasWritten,
   noteFormerWriter,
   objectOf,
   type StopUntil,
   type Stream,
   unknownEnd,
-  writersOf,
 } from './stream.ts';
 import { Written } from './written.ts';
 
@@ -199,7 +199,7 @@ export class Tracker implements RecordSink {
   keepFrom(pid: number): void {
     if (this.#keptWriters.has(pid)) return;
     this.#keptWriters.add(pid);
-    for (const stream of this.#streams.values()) if (writersOf(stream).includes(pid)) this.keep(stream.id);
+    for (const stream of this.#streams.values()) if (hasWritten(stream, pid)) this.keep(stream.id);
   }
 
   record(record: SourceRecord): void {
@@ -433,7 +433,7 @@ export class Tracker implements RecordSink {
   #seen(stream: Stream, reader: boolean, pid: number, fd: number, time: number): void {
     const end = reader ? stream.reader : stream.writer;
     if (end.pid === pid && !end.presumed) return;
-    const firstWriter = writersOf(stream).length === 0;
+    const firstWriter = stream.writer.pid === undefined && !stream.formerWriters;
     if (!reader && end.pid !== pid) noteFormerWriter(stream, pid);
     end.pid = pid;
     end.fd = fd;
@@ -680,12 +680,12 @@ export class Tracker implements RecordSink {
 
   /** Are those gone who could go on with it? Of a recognised stream, both: one may wait for the other to be started again. */
   #abandoned(stream: Stream, descriptors: Descriptors | undefined): boolean {
-    const { carrier, writer, reader, kept } = stream;
-    const writers = writersOf(stream);
+    const { carrier, writer, formerWriters, reader, kept } = stream;
     const noWriter =
       writer.pid !== undefined &&
-      (writers.every((pid) => this.#gone(pid)) ||
-        (writers.length === 1 && descriptors?.closed(stream, 'writer') === true));
+      (formerWriters?.size
+        ? this.#gone(writer.pid) && [...formerWriters].every((pid) => this.#gone(pid))
+        : this.#gone(writer.pid) || descriptors?.closed(stream, 'writer') === true);
     const noReader =
       reader.pid !== undefined && (this.#gone(reader.pid) || descriptors?.closed(stream, 'reader') === true);
     // Of TLS one end is all there is.
