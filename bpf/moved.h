@@ -55,6 +55,18 @@ static __always_inline void wait_for_writer(struct stream *stream, struct stream
 	bpf_loop(1000, writer_is_done, key, 0);
 }
 
+/*
+ * Has the reader handed over what it answers for, or will it? Where its chunk had no room the writer's small record may
+ * have some, and the same bytes would be lost and not lost.
+ */
+static __always_inline int reader_delivers(struct stream *stream, u64 from, u64 owned)
+{
+	if (stream->lost_by_reader > from)
+		return 0;
+	return stream->delivered >= owned ||
+	       bpf_ringbuf_query(&data, BPF_RB_AVAIL_DATA) * 2 < bpf_ringbuf_query(&data, BPF_RB_RING_SIZE);
+}
+
 /* The address of a call's first byte. */
 static __always_inline u64 first_byte(struct memory *memory)
 {
@@ -203,7 +215,7 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 		}
 		owned = take(stream, from, to);
 		/* What the reader has supplied is handed over again to be compared, unless it is long. */
-		if (length > PAYLOAD_CHUNK) {
+		if (length > PAYLOAD_CHUNK || (owned > from && !reader_delivers(stream, from, owned))) {
 			skip = (owned < to ? owned : to) - from;
 			from += skip;
 		}

@@ -27,6 +27,8 @@ static __noinline int lose(struct scratch *scratch, u64 length, u32 cause)
 		hole.offset += others;
 		hole.bytes -= others;
 	}
+	if (scratch->transfer.flags & FLAG_READ)
+		stream->lost_by_reader = hole.offset + hole.bytes;
 	if (cause == LOSS_RING_FULL)
 		count_lines(scratch, length, &hole);
 	return note_loss(stream, &hole);

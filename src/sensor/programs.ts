@@ -22,7 +22,7 @@ const GAPS_SIZE = 1 << 20;
 const LINES_KNOWN = 8;
 /** `struct stream` in bpf/state.h. */
 export const STREAM = {
-  size: 168,
+  size: 176,
   id: 0,
   lostBytes: 72,
   lostLines: 80,
