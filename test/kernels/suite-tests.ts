@@ -17,8 +17,11 @@ import { cannotBoot } from './vm.ts';
 /** Milliseconds. For a VM that hangs: it takes a minute of two processors, and two for arm64. */
 const TIMEOUT = 300_000;
 
-/** Declares the tests of one architecture: each VM, and in it each test that it has run. */
-export function testKernels(arch: Arch): void {
+/**
+ * Declares the tests of one architecture: each VM, and in it each test that it has run.
+ * @param rest Those that are left to `npm run test:kernels`.
+ */
+export function testKernels(arch: Arch, rest: boolean): void {
   const peers = scratch();
   const kernels = linesOf(arch).map((line) => ({ line, kernel: cached(arch, line) }));
 
@@ -30,7 +33,7 @@ export function testKernels(arch: Arch): void {
   });
 
   for (const { line, kernel } of kernels)
-    for (const backend of backendsOf(arch, line))
+    for (const backend of backendsOf(arch, line, rest))
       test(`the suite under Debian's kernel ${line} for ${arch}${kernel ? ` (${kernel.release})` : ''}, back end ${backend}`, {
         skip: cannotBoot(kernel),
       }, async (context) => {

@@ -44,6 +44,8 @@ const ENDS = e2e('tcp-ends', '100 bytes at a time after both sides');
 interface Parts {
   readonly alone: readonly Selection[];
   readonly together: readonly Selection[];
+  /** Left to `npm run test:kernels`: `npm test` has no time for it. */
+  readonly rest?: true;
 }
 
 /** As much as fits into seven minutes for all: without KVM a capture takes five seconds and more. */
@@ -51,10 +53,10 @@ const PARTS: Readonly<Record<Arch, Partial<Record<Line, Partial<Record<Backend, 
   amd64: {
     '6.1': {
       tracepoint: { alone: [AGENTS, CONTAINERS], together: [PROBES] },
-      fentry: { alone: [], together: [CALLS] },
+      fentry: { alone: [], together: [CALLS], rest: true },
     },
     '6.12': {
-      tracepoint: { alone: [], together: [CALLS, ENDS] },
+      tracepoint: { alone: [], together: [CALLS, ENDS], rest: true },
       fentry: { alone: [CONTAINERS], together: [PROBES] },
     },
     newest: {
@@ -64,16 +66,19 @@ const PARTS: Readonly<Record<Arch, Partial<Record<Line, Partial<Record<Backend, 
   },
   arm64: {
     '6.12': {
-      tracepoint: { alone: [DOCTOR], together: [EACH_CALL, PROBE] },
-      fentry: { alone: [], together: [SDK] },
+      tracepoint: { alone: [DOCTOR], together: [EACH_CALL, PROBE], rest: true },
+      fentry: { alone: [], together: [SDK], rest: true },
     },
   },
 };
 
 /** The kernels of an architecture under which anything is tested. */
 export const linesOf = (arch: Arch) => Object.keys(PARTS[arch]) as Line[];
-/** The back ends that are tested under one of them. */
-export const backendsOf = (arch: Arch, line: Line) => Object.keys(PARTS[arch][line] ?? {}) as Backend[];
+/** The back ends that are tested under one of them. `rest`: left to `npm run test:kernels`. */
+export const backendsOf = (arch: Arch, line: Line, rest: boolean) =>
+  (Object.entries(PARTS[arch][line] ?? {}) as [Backend, Parts][]).flatMap(([backend, parts]) =>
+    (parts.rest ?? false) === rest ? [backend] : [],
+  );
 
 /** Programs by Debian's own Python, and not by a script that first looks for one. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
