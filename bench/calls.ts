@@ -3,11 +3,14 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import type { Bench } from './bench.ts';
-import { background, runJson } from './measure.ts';
+import { background, runJson, sleep } from './measure.ts';
 import { MCPSPY } from './monitors.ts';
 import { factor, spread, type Table } from './table.ts';
 
 const KINDS = { getppid: 'getppid', write: 'write(/dev/null)', pipe: 'pipe write + read, 300 B' } as const;
+
+/** What a capture's start leaves to be done is none of its cost; in an emulated VM it takes seconds. */
+const SETTLED_MS = 5000;
 
 const UNWATCHED = 'no monitor';
 
@@ -34,6 +37,7 @@ export async function measureCalls(
     for (const backend of backends) {
       const [options, name] = backend ? [['--backend', backend], `${backend}, `] : [[], ''];
       const watching = await background([MCPSPY, ...options, '--pid', String(sleeper.pid)], /watching/);
+      await sleep(SETTLED_MS);
       note(`${name}out of scope`, await runJson([loop]));
       await watching.stop();
       const run = [MCPSPY, 'run', ...options, '-q', '--ring-size', '256M', '--', loop];
