@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Which two streams belong together: the two directions of one conversation. */
+import { keepYoungest } from '../youngest.ts';
 import { StreamConversation } from './conversation.ts';
 
 /** What pairing needs to know of a stream. */
@@ -107,10 +108,7 @@ export class Connections {
     this.#filed.set(conversation, key);
     if (ends.from !== undefined && ends.to !== undefined) return;
     this.#vague.set(conversation, ends);
-    for (const oldest of this.#vague.keys()) {
-      if (this.#vague.size <= VAGUE_MAX) break;
-      this.#vague.delete(oldest);
-    }
+    keepYoungest(this.#vague, VAGUE_MAX);
   }
 
   /** Halves whose ends have become known since are filed under them. */

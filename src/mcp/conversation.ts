@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** All exchanges of one client with one server, and what is known of the two. */
+
 import type { Endpoint } from '../streams/frame.ts';
+import { keepYoungest } from '../youngest.ts';
 import type { Party, RpcId, Status } from './events.ts';
 import { idKey } from './jsonrpc.ts';
 
@@ -84,12 +86,7 @@ export class StreamConversation extends Conversation {
     const key = keyOf(exchange.lane, exchange.id);
     const reused = this.#open.has(key);
     this.#open.set(key, exchange);
-    if (this.#open.size > OPEN_MAX) {
-      for (const oldest of this.#open.keys()) {
-        this.#open.delete(oldest);
-        break;
-      }
-    }
+    keepYoungest(this.#open, OPEN_MAX);
     return reused;
   }
 

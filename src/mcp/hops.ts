@@ -3,6 +3,7 @@
  * Recognises a message that a relay passed on: the process that read it writes it again, unchanged. A bridge between
  * stdio and HTTP may write it otherwise, as long as it says the same.
  */
+import { keepYoungest } from '../youngest.ts';
 import type { Hop } from './events.ts';
 import { parseFrame, type RpcMessage } from './jsonrpc.ts';
 import { meaningOf } from './meaning.ts';
@@ -97,7 +98,7 @@ export class Hops {
       this.#last = reader;
       this.#inboxes.delete(reader);
       this.#inboxes.set(reader, inbox);
-      if (this.#inboxes.size > PROCESSES) forgetOldest(this.#inboxes);
+      keepYoungest(this.#inboxes, PROCESSES);
     }
     if (inbox.connection !== passed.connection) inbox.connection = 0;
     if (http) inbox.http = true;
@@ -143,13 +144,6 @@ function file<K>(map: Map<K, Passed[]>, key: K, passed: Passed): void {
   const same = map.get(key);
   if (same) same.push(passed);
   else map.set(key, [passed]);
-}
-
-function forgetOldest(map: Map<number, Inbox>): void {
-  for (const oldest of map.keys()) {
-    map.delete(oldest);
-    return;
-  }
 }
 
 function forget(inbox: Inbox, oldest: Passed): void {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Where MCP has been spoken: what else happens there is told as what it is. */
+import { keepYoungest } from '../youngest.ts';
 import type { HttpExchangeState } from './http-exchange.ts';
 import { type ServerIdentity, sameServer, serverOf } from './server-identity.ts';
 
@@ -18,7 +19,7 @@ export class HttpEndpoints {
     const servers = this.#byPath.get(path);
     if (!servers) {
       this.#byPath.set(path, [serverOf(state)]);
-      if (this.#byPath.size > PATHS_MAX) this.#forgetOldest();
+      keepYoungest(this.#byPath, PATHS_MAX);
       return;
     }
     servers.push(serverOf(state));
@@ -31,12 +32,5 @@ export class HttpEndpoints {
     if (!servers) return false;
     const server = serverOf(state);
     return servers.some((each) => sameServer(each, server));
-  }
-
-  #forgetOldest(): void {
-    for (const path of this.#byPath.keys()) {
-      this.#byPath.delete(path);
-      return;
-    }
   }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What HTTP runs over: the exchanges that are under way on each stream, and what was lost of it. */
+
 import type { Gap } from '../streams/frame.ts';
+import { keepYoungest } from '../youngest.ts';
 import type { HttpExchangeState } from './http-exchange.ts';
 
 /** Streams remembered; the oldest are forgotten first. */
@@ -44,15 +46,8 @@ export class HttpStreams {
     if (known) return known;
     const carried = { begun: false, open: new Set<HttpExchangeState>(), last: undefined, gaps: [] };
     this.#streams.set(stream, carried);
-    if (this.#streams.size > STREAMS_MAX) this.#forgetOldest();
+    keepYoungest(this.#streams, STREAMS_MAX);
     return carried;
-  }
-
-  #forgetOldest(): void {
-    for (const oldest of this.#streams.keys()) {
-      this.#streams.delete(oldest);
-      return;
-    }
   }
 
   /** The last exchange that was wanted. */

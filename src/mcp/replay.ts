@@ -3,7 +3,9 @@
  * Events of event streams that a client gets again when it resumes (Streamable HTTP 2025-03-26 to 2025-11-25,
  * Resumability and Redelivery): they are not sent anew, only once more.
  */
+
 import { hash } from 'node:crypto';
+import { keepYoungest } from '../youngest.ts';
 
 /** Events remembered for a conversation; the oldest are forgotten first. */
 export const EVENTS_MAX = 4096;
@@ -52,9 +54,5 @@ export class Replay {
 function remember(map: Map<string, number>, key: string, value: number): void {
   map.delete(key);
   map.set(key, value);
-  if (map.size <= EVENTS_MAX) return;
-  for (const oldest of map.keys()) {
-    map.delete(oldest);
-    return;
-  }
+  keepYoungest(map, EVENTS_MAX);
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The capture in numbers, in memory that does not grow with its length. */
+import { keepYoungest } from '../youngest.ts';
 import type {
   CallStatistics,
   GapEvent,
@@ -152,11 +153,7 @@ export class Statistics {
     };
     this.#connections.set(id, connection);
     this.#last = { id, connection };
-    if (this.#connections.size > MAX_CONNECTIONS)
-      for (const oldest of this.#connections.keys()) {
-        this.#connections.delete(oldest);
-        break;
-      }
+    keepYoungest(this.#connections, MAX_CONNECTIONS);
     return connection;
   }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What was found in the files that were looked at: each is looked at once, while it stays what it is. */
+import { keepYoungest } from '../youngest.ts';
 import type { OpenFile } from './mapped-files.ts';
 import type { TlsFile } from './tls-files.ts';
 
@@ -29,9 +30,6 @@ export class KnownFiles {
   remember({ node, identity }: OpenFile, content: TlsFile): void {
     this.#files.delete(node);
     this.#files.set(node, { identity, content });
-    for (const oldest of this.#files.keys()) {
-      if (this.#files.size <= FILES_KEPT) break;
-      this.#files.delete(oldest);
-    }
+    keepYoungest(this.#files, FILES_KEPT);
   }
 }

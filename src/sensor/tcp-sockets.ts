@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /** TCP sockets by their addresses, from /proc/PID/net/tcp and tcp6 (proc_pid_net(5)). */
+
 import { readFileSync, readlinkSync } from 'node:fs';
 import { formatIp } from '../source/address.ts';
 import type { Address } from '../streams/frame.ts';
+import { keepYoungest } from '../youngest.ts';
 import type { TcpQuery } from './messages.ts';
 
 /** A socket that is connected. */
@@ -86,10 +88,7 @@ function read(near: number, namespace: string): Read {
   const entry = { ...table, readAt: now, took: now - began };
   kept.delete(namespace);
   kept.set(namespace, entry);
-  for (const oldest of kept.keys()) {
-    if (kept.size <= NAMESPACES_KEPT) break;
-    kept.delete(oldest);
-  }
+  keepYoungest(kept, NAMESPACES_KEPT);
   return entry;
 }
 

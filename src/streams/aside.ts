@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Streams that have ended or were never used, the youngest of them, in case that they go on. */
+import { keepYoungest } from '../youngest.ts';
 import type { Stream } from './stream.ts';
 
 /** Those that can: a FIFO has one writer after another, a pipe may be used late. */
@@ -17,10 +18,7 @@ export class Aside {
     this.take(id);
     const [streams, kept] = over ? [this.#over, OVER_KEPT] : [this.#open, OPEN_KEPT];
     streams.set(id, stream);
-    for (const oldest of streams.keys()) {
-      if (streams.size <= kept) break;
-      streams.delete(oldest);
-    }
+    keepYoungest(streams, kept);
   }
 
   /** One that can go on. */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Connections that carry TLS, and of which processes the clear text could not be had. */
+
 import { serverNameOf } from '../protocols/client-hello.ts';
+import { keepYoungest } from '../youngest.ts';
 import type { Endpoint } from './frame.ts';
 
 /** What the sensor found out about a TLS library in a process. */
@@ -123,9 +125,5 @@ export class Encrypted {
 function set<V>(map: Map<number, V>, pid: number, value: V): void {
   map.delete(pid);
   map.set(pid, value);
-  if (map.size <= PROCESSES_MAX) return;
-  for (const oldest of map.keys()) {
-    map.delete(oldest);
-    break;
-  }
+  keepYoungest(map, PROCESSES_MAX);
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Who is at the ends of a stream: seen calling, found in /proc, or not known. */
+
 import type { HeldSocket, Holder, HolderQuery, ProcessInfo } from '../sensor/messages.ts';
 import type { Addresses, EndpointRecord, StreamRecord } from '../source/records.ts';
+import { keepYoungest } from '../youngest.ts';
 import type { Endpoint, FrameContent, HttpFrame } from './frame.ts';
 import { LocalAddresses } from './local-addresses.ts';
 import type { ProcessTable } from './processes.ts';
@@ -84,10 +86,7 @@ export class Ends {
       this.#held.delete(key);
       this.#held.set(key, this.#processes.get(process.pid) ?? process);
     }
-    for (const key of this.#held.keys()) {
-      if (this.#held.size <= HELD_MAX) break;
-      this.#held.delete(key);
-    }
+    keepYoungest(this.#held, HELD_MAX);
   }
 
   /** A process out of scope has connected, or accepted the connection; by now it may be gone, and its pid another's. */

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Who each pid is at this point of the record stream. Endpoints are immutable: a change makes a new one. */
+
 import type { ProcessInfo } from '../sensor/messages.ts';
 import type { ExecRecord, ExitRecord, ForkRecord } from '../source/records.ts';
+import { keepYoungest } from '../youngest.ts';
 import type { Endpoint } from './frame.ts';
 import { maskArguments } from './mask-arguments.ts';
 
@@ -73,10 +75,7 @@ export class ProcessTable {
     };
     this.#shared.delete(key);
     this.#shared.set(key, program);
-    for (const oldest of this.#shared.keys()) {
-      if (this.#shared.size <= SHARED_KEPT) break;
-      this.#shared.delete(oldest);
-    }
+    keepYoungest(this.#shared, SHARED_KEPT);
     return program;
   }
 
