@@ -214,7 +214,7 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 				tell_far_end(stream->id, &channel->reverse, 1);
 		}
 		owned = take(stream, from, to);
-		/* What the reader has supplied is handed over again to be compared, unless it is long. */
+		/* What the reader has supplied is handed over again to be compared, unless it is long or may be lost. */
 		if (length > PAYLOAD_CHUNK || (owned > from && !reader_delivers(stream, from, owned))) {
 			skip = (owned < to ? owned : to) - from;
 			from += skip;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The ring in which the kernel tells the sensor what to look at. It carries no payload. */
 import koffi from 'koffi';
+import { text } from '../source/decode.ts';
 import { HEAD, NEWS, PATH_LENGTH, RECORD } from '../source/layout.ts';
 import { Ring } from '../source/ring.ts';
 import { BpfError, type Pointer } from './libbpf.ts';
@@ -58,13 +59,8 @@ export function decodeNews(bytes: Buffer, at: number): News | undefined {
     parent: bytes.readUInt32LE(at + NEWS.parent),
   };
   if (type !== 'mapped' && type !== 'exec') return news;
-  const path = type === 'exec' ? pathAt(bytes, at + NEWS.path) : '';
+  const path = type === 'exec' ? text(bytes, at + NEWS.path, PATH_LENGTH) : '';
   return { ...news, file: namedFile(device, bytes.readBigUInt64LE(at + NEWS.inode), path) };
-}
-
-function pathAt(bytes: Buffer, at: number): string {
-  const end = bytes.subarray(at, at + PATH_LENGTH).indexOf(0);
-  return bytes.toString('utf8', at, at + Math.max(end, 0));
 }
 
 /** Delivers news as they come, in batches: each record wakes the event loop. */

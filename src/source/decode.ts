@@ -49,7 +49,8 @@ function u64(bytes: Buffer, at: number): number {
   return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
 }
 
-function text(bytes: Buffer, at: number, length: number): string {
+/** Up to the first NUL, or `length` bytes (UTF-8). */
+export function text(bytes: Buffer, at: number, length: number): string {
   const end = bytes.indexOf(0, at);
   return bytes.toString('utf8', at, end < 0 || end > at + length ? at + length : end);
 }
