@@ -25,6 +25,7 @@ import {
   shellWords,
   Truth,
 } from '../support/truth.ts';
+import { patience } from '../support/patience.ts';
 
 const skip = cannotCapture;
 
@@ -50,7 +51,7 @@ async function withConversation(
   const over = new Promise((resolve) => client.once('exit', resolve));
   try {
     for (let waited = 0; !existsSync(arrived); waited += 10) {
-      assert.ok(waited < 20_000, 'the conversation never got to its gate');
+      assert.ok(waited < patience(20_000), 'the conversation never got to its gate');
       await sleep(10);
     }
     await use({
@@ -72,7 +73,7 @@ async function withConversation(
 
 /** The end of a capture that is to end by itself, soon. */
 async function endedByItself(attached: Attached) {
-  const late = setTimeout(() => attached.child.kill('SIGKILL'), 10_000);
+  const late = setTimeout(() => attached.child.kill('SIGKILL'), patience(10_000));
   const capture = await attached.ended();
   clearTimeout(late);
   assert.equal(attached.child.signalCode, null, 'mcpspy did not end with what it watched');

@@ -11,6 +11,7 @@ import { makeCertificate, sdkClient, sdkServer, stageCommand } from '../support/
 import { HttpTruth, type Sighting, since } from '../support/http-truth.ts';
 import { attach, type CaptureResult, cannotCapture, type OutputLine } from '../support/mcpspy.ts';
 import { assertOrderly } from '../support/truth.ts';
+import { patience } from '../support/patience.ts';
 
 const skip = cannotCapture;
 
@@ -46,7 +47,7 @@ async function joinSession(
   const over = new Promise<number | null>((resolve) => stage.once('exit', resolve));
   try {
     for (let waited = 0; !existsSync(arrived); waited += 10) {
-      assert.ok(waited < 30_000, 'the first half did not end');
+      assert.ok(waited < patience(30_000), 'the first half did not end');
       await sleep(10);
     }
     const pids = who.map(
@@ -56,7 +57,7 @@ async function joinSession(
     const moment = Number(process.hrtime.bigint());
     writeFileSync(gate, '');
     assert.equal(await over, 0, 'the peers failed');
-    const late = setTimeout(() => attached.child.kill('SIGKILL'), 10_000);
+    const late = setTimeout(() => attached.child.kill('SIGKILL'), patience(10_000));
     const capture = await attached.ended();
     clearTimeout(late);
     assert.equal(capture.code, 0, capture.stderr);

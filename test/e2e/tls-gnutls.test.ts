@@ -18,6 +18,7 @@ import {
 import { seenBy } from '../support/http-truth.ts';
 import { attach, cannotCapture, ROOT, scratch } from '../support/mcpspy.ts';
 import { assertOrderly, call, INITIALIZE } from '../support/truth.ts';
+import { patience } from '../support/patience.ts';
 
 const skip = cannotCapture;
 const TLS = 'https://127.0.0.1:{server}/mcp';
@@ -94,7 +95,7 @@ async function freePort(): Promise<number> {
 }
 
 async function listening(port: number): Promise<void> {
-  for (let waited = 0; waited < 10_000; waited += 20) {
+  for (let waited = 0; waited < patience(10_000); waited += 20) {
     const socket = connect(port, '127.0.0.1');
     const open = await new Promise<boolean>((resolve) =>
       socket.once('connect', () => resolve(true)).once('error', () => resolve(false)),

@@ -6,6 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HttpAccount, headerLines, type Identity } from './http-truth.ts';
+import { patience } from '../support/patience.ts';
 
 /** One or more requests by one process, one after the other. */
 export interface Commanded {
@@ -117,7 +118,7 @@ function wgetArguments({ url, options = [], bodies: [body = ''] }: Commanded, di
   return [
     '--quiet',
     '--tries=1',
-    '--timeout=20',
+    `--timeout=${patience(20)}`,
     ...fields,
     ...output,
     ...options,

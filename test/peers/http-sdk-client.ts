@@ -11,6 +11,7 @@ import {
   ListRootsRequestSchema,
   ToolListChangedNotificationSchema,
 } from '@modelcontextprotocol/sdk/types.js';
+import { patience } from '../support/patience.ts';
 
 const [url = '', scenario = '', ...more] = process.argv.slice(2);
 const headers = { authorization: 'Bearer not-to-be-shown-anywhere' };
@@ -38,7 +39,7 @@ const call = async (name: string, args: Record<string, unknown> = {}, options = 
 };
 async function until(condition: () => boolean, what: string): Promise<void> {
   for (let waited = 0; !condition(); waited += 5) {
-    if (waited > 20_000) throw new Error(`waited in vain for ${what}`);
+    if (waited > patience(20_000)) throw new Error(`waited in vain for ${what}`);
     await sleep(5);
   }
 }

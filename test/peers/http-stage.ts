@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Commanded, command } from './http-commands.ts';
 import { identify } from './http-truth.ts';
+import { patience } from '../support/patience.ts';
 
 /** One of these at a time. */
 export interface Stage {
@@ -57,7 +58,7 @@ async function readScript(file: string): Promise<readonly Stage[]> {
 }
 
 async function listening(where: string, server: ChildProcess): Promise<void> {
-  for (let waited = 0; waited < 20_000; waited += 20) {
+  for (let waited = 0; waited < patience(20_000); waited += 20) {
     if (server.exitCode !== null)
       throw new Error(`${server.spawnargs.join(' ')} ended with ${server.exitCode}`);
     const open = await new Promise<boolean>((resolve) => {
@@ -94,7 +95,7 @@ async function perform(step: Stage): Promise<void> {
     if (step.worker) {
       // The port is open before there is a worker.
       let children = '';
-      for (let waited = 0; !children && waited < 20_000; waited += 20) {
+      for (let waited = 0; !children && waited < patience(20_000); waited += 20) {
         children = readFileSync(`/proc/${server.pid}/task/${server.pid}/children`, 'utf8');
         if (!children) await sleep(20);
       }
@@ -110,7 +111,7 @@ async function perform(step: Stage): Promise<void> {
   else if (step.touch) writeFileSync(step.touch, step.content ?? '');
   else if (step.gate)
     for (let waited = 0; !existsSync(step.gate); waited += 10) {
-      if (waited > 30_000) throw new Error('the gate never opened');
+      if (waited > patience(30_000)) throw new Error('the gate never opened');
       await sleep(10);
     }
 }

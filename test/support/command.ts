@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MCPSPY } from './mcpspy.ts';
+import { patience } from './patience.ts';
 
 export const MESSAGE = '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}';
 /** Sends MESSAGE from one process to another, through a pipe. */
@@ -40,7 +41,7 @@ after(() => {
 /** Starts any program with pipes at its three standard descriptors. */
 export function start(command: readonly string[], options: SpawnOptions = {}): Running {
   const [file = '', ...args] = command;
-  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: 60_000, ...options });
+  const child = spawn(file, args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: patience(60_000), ...options });
   leftovers.add(child);
   const out: Buffer[] = [];
   const err: Buffer[] = [];
@@ -81,7 +82,7 @@ export function mcpspy(
 
 /** Waits until `condition` holds; fails after ten seconds. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; tries < 1000; tries++) {
+  for (let tries = 0; tries < patience(1000); tries++) {
     if (condition()) return;
     await sleep(10);
   }

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { patience } from './patience.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const MCPSPY = join(ROOT, 'bin', 'mcpspy');
@@ -99,7 +100,7 @@ export async function captureRun(
     env: { ...process.env, ...given.env },
     ...(given.cwd ? { cwd: given.cwd } : {}),
     stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: given.timeout ?? 120_000,
+    timeout: patience(given.timeout ?? 120_000),
     killSignal: 'SIGKILL',
   });
   const text = collect(child);
