@@ -140,8 +140,6 @@ export class Capture {
       new VerdictTable(mappings.verdicts),
       (item) => analyzer.item(item),
     );
-    this.#tracker.processes.watch(ready.processes);
-    this.#tracker.held(ready.peers);
     sensor.on('held', ({ held }) => this.#tracker.held(held));
     sensor.onTls(({ pid, libraries }) => this.#tracker.encrypted.learn(pid, libraries));
     this.#bus.emit('capture', this.#captureInfo());
@@ -163,6 +161,12 @@ export class Capture {
     this.#reader = new RingReader(mappings, sink, () => {
       this.#flush();
       if (endsWithProcesses && !this.#tracker.processes.watched) this.#endSoon();
+    });
+    // What comes meanwhile waits in the ring: it is told of by those who were there.
+    void sensor.introduced.then(({ processes, peers }) => {
+      this.#tracker.processes.watch(processes);
+      this.#tracker.held(peers);
+      this.#reader.start();
     });
     this.#flush();
   }

@@ -8,14 +8,14 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, writeSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { CAPTURE_FAILED, explain } from './explain.ts';
 import { HalfLines } from './half-lines.ts';
 import { preferOurselves, withOwnLimits } from './limits.ts';
 import { load } from './load.ts';
-import type { FromSensor, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
+import type { FromSensor, ProcessInfo, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
 import { NewsReader } from './news.ts';
-import { allPids, findHolders, readProcess, withDescendants } from './proc.ts';
+import { addSockets, allPids, findHolders, type Holders, readProcess, withDescendants } from './proc.ts';
 import { type Programs, SCOPE } from './programs.ts';
 import { PeerFinder, peersOf } from './tcp-peers.ts';
 import { TlsWatch } from './tls.ts';
@@ -27,6 +27,8 @@ const LOSS_INTERVAL_MS = 1000;
 const SEARCH_MS = 5000;
 /** … and so long the end. */
 const LAST_SEARCH_MS = 1000;
+/** Processes that are described in one go, which takes some 5 ms. */
+const INTRODUCED_AT_ONCE = 64;
 
 const peers = new PeerFinder((held) => send({ type: 'held', held }));
 const files = new HalfLines();
@@ -38,6 +40,7 @@ let started = false;
 let holdsFiles = false;
 let command: WatchedCommand | undefined;
 let wholeMachine = false;
+let introduced: Promise<void> | undefined;
 
 function send(message: FromSensor): void {
   // A monitor that has just gone is noticed by the end of the channel, not here.
@@ -102,15 +105,13 @@ async function start(message: StartMessage): Promise<void> {
   const ignored = new Set([process.pid, ...message.ignore]);
   // Only then: who is told that mcpspy watches may let go what it held back.
   await probed(known);
+  introduced = introduce(known.filter((pid) => !ignored.has(pid)));
   send({
     type: 'ready',
     backend: programs.backend,
     ringSize: message.ringSize,
     ioUring: programs.ioUring,
     tls: uprobes,
-    processes: known.filter((pid) => !ignored.has(pid)).flatMap((pid) => readProcess(pid) ?? []),
-    // Of the whole machine everybody is in scope, and tells by its calls.
-    peers: wholeMachine ? [] : peersOf(known.filter((pid) => !ignored.has(pid))),
     ...programs.maps(),
   });
   setInterval(() => {
@@ -118,6 +119,20 @@ async function start(message: StartMessage): Promise<void> {
     send({ type: 'losses', losses: programs.losses() });
     programs.settleWaiting((thread) => existsSync(`/proc/${thread}`));
   }, LOSS_INTERVAL_MS).unref();
+}
+
+/** Few at once; many in pieces, since meanwhile new processes wait for their probes. */
+async function introduce(pids: readonly number[]): Promise<void> {
+  const processes: ProcessInfo[] = [];
+  const sockets: Holders = new Map();
+  for (let at = 0; at < pids.length; at += INTRODUCED_AT_ONCE) {
+    if (at > 0) await setImmediate();
+    const piece = pids.slice(at, at + INTRODUCED_AT_ONCE);
+    processes.push(...piece.flatMap((pid) => readProcess(pid) ?? []));
+    // Of the whole machine everybody is in scope, and tells by its calls.
+    if (!wholeMachine) addSockets(piece, sockets);
+  }
+  send({ type: 'introduced', processes, peers: peersOf(pids, sockets) });
 }
 
 /**
@@ -173,6 +188,7 @@ async function stop(): Promise<void> {
   programs.detach();
   // Whose TLS could not be read is to be told by name, even of a process that was gone at once.
   if (tls) await Promise.race([tls.searched(), sleep(LAST_SEARCH_MS)]);
+  await introduced;
   send({ type: 'stopped', losses: programs.losses(), pending: programs.pendingLosses() });
 }
 

@@ -144,6 +144,11 @@ export interface ReadyMessage {
   readonly ioUring: boolean;
   /** How TLS libraries are probed. */
   readonly tls: UprobeKind;
+}
+
+/** Who is there. Comes once, and where there are many after `ready`: to describe thousands takes half a second. */
+export interface IntroducedMessage {
+  readonly type: 'introduced';
   /** Processes in scope when the capture began. */
   readonly processes: readonly ProcessInfo[];
   /** The other ends of their connections on this machine. */
@@ -152,6 +157,7 @@ export interface ReadyMessage {
 
 export type FromSensor =
   | ReadyMessage
+  | IntroducedMessage
   | { readonly type: 'failed'; readonly code: number; readonly message: string }
   | { readonly type: 'started'; readonly pid: number }
   | { readonly type: 'notStarted'; readonly message: string; readonly code: number }

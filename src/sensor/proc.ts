@@ -135,6 +135,7 @@ function matches(pid: number, fd: string, query: FileQuery, named: boolean): boo
 }
 
 /** Who holds which socket, by inode: one row a process. */
+export type Holders = Map<number, { readonly pid: number; readonly fd: number }[]>;
 export type Holding = ReadonlyMap<number, readonly { readonly pid: number; readonly fd: number }[]>;
 
 /** As of a moment ago. */
@@ -170,7 +171,13 @@ function allSockets(): typeof sockets {
 
 /** Who of these processes holds which socket now. */
 export function socketsOf(pids: readonly number[]): Holding {
-  const byInode = new Map<number, { pid: number; fd: number }[]>();
+  const byInode: Holders = new Map();
+  addSockets(pids, byInode);
+  return byInode;
+}
+
+/** The same, added to what is known of other processes. */
+export function addSockets(pids: readonly number[], byInode: Holders): void {
   for (const pid of pids) {
     for (const name of attempt(() => readdirSync(`/proc/${pid}/fd`)) ?? []) {
       const link = attempt(() => readlinkSync(`/proc/${pid}/fd/${name}`));
@@ -181,7 +188,6 @@ export function socketsOf(pids: readonly number[]): Holding {
       else if (holders.at(-1)?.pid !== pid) holders.push({ pid, fd: Number(name) });
     }
   }
-  return byInode;
 }
 
 /** Who holds which socket now. Serves later queries for a moment, too. */

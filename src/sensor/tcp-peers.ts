@@ -24,9 +24,11 @@ function onlyHolder(socket: TcpConnection | undefined, holders: Holding): HeldSo
   return process && { local: socket.local, remote: socket.remote, process };
 }
 
-/** The other ends, on this machine, of what these processes hold. */
-export function peersOf(pids: readonly number[]): HeldSocket[] {
-  const own = socketsOf(pids);
+/**
+ * The other ends, on this machine, of what these processes hold.
+ * @param own The sockets that they hold.
+ */
+export function peersOf(pids: readonly number[], own = socketsOf(pids)): HeldSocket[] {
   if (own.size === 0) return [];
   const tableOf = tcpTables();
   const seen = new Set<TcpTable>();

@@ -163,6 +163,7 @@ describe('the reader of the rings', () => {
 
   test('asks to be woken when nothing has come for a while, and looks again by itself', async () => {
     const { reader: own, delivered, asleep, drains, ...rings } = reader();
+    own.start();
     const deadline = Date.now() + 5000;
     while (!asleep[0] && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
     assert.equal(asleep[0], 1);

@@ -44,6 +44,10 @@ export class RingReader {
     this.#drained = drained;
     this.#polls = maps.fds.map((fd) => koffi.node.poll(fd, { readable: true }, () => this.#wake()));
     for (const poll of this.#polls) poll.stop();
+  }
+
+  /** Until then only `drain` and `finish` deliver anything. */
+  start(): void {
     this.#cycle();
   }
 

@@ -43,11 +43,17 @@ export class Sensor extends EventEmitter<SensorEvents> {
   #ended = false;
   /** Told before anybody listened. */
   readonly #earlyTls: Message<'tls'>[] = [];
+  /** Who was there when the capture began; never told of when the sensor ends before. */
+  readonly introduced: Promise<Message<'introduced'>>;
+  readonly #onIntroduced: (message: Message<'introduced'>) => void;
   #onReady: ((message: Message<'ready'> | Message<'failed'>) => void) | undefined;
   #onStopped: ((message: Message<'stopped'> | undefined) => void) | undefined;
 
   constructor() {
     super();
+    const { promise, resolve } = Promise.withResolvers<Message<'introduced'>>();
+    this.introduced = promise;
+    this.#onIntroduced = resolve;
     this.#child = spawn(process.execPath, ['--max-semi-space-size=1', '--max-old-space-size=64', program()], {
       stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
     });
@@ -166,6 +172,9 @@ export class Sensor extends EventEmitter<SensorEvents> {
         break;
       case 'held':
         this.emit('held', message);
+        break;
+      case 'introduced':
+        this.#onIntroduced(message);
         break;
     }
   }

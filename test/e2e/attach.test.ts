@@ -2,11 +2,12 @@
 /** `--pid`: processes that were there before the capture. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Attached, attach, cannotCapture, scratch } from '../support/mcpspy.ts';
+import { patience } from '../support/patience.ts';
 import {
   ask,
   assertExactly,
@@ -25,7 +26,6 @@ import {
   shellWords,
   Truth,
 } from '../support/truth.ts';
-import { patience } from '../support/patience.ts';
 
 const skip = cannotCapture;
 
@@ -159,6 +159,34 @@ for (const who of ['client', 'server'])
         sideBySide,
       ),
   );
+
+/** A client among so many others that to describe them all takes a while. */
+function amongMany(truth: Truth, steps: readonly Step[]): string[] {
+  const client = shellWords(clientCommand(truth, steps));
+  return ['sh', '-c', `i=0; while [ $i -lt 500 ]; do sleep 600 & i=$((i + 1)); done; ${client}; true`];
+}
+
+test(
+  '--pid of the parent of 500 processes: what passes at once is attributed to who was there',
+  {
+    skip,
+  },
+  () =>
+    withConversation(
+      (gate, arrived) => [...open('link'), { touch: arrived }, { gate }, ...talk, { close: 'link' }],
+      async ({ truth, pid, open, over }) => {
+        const status = readFileSync(`/proc/${pid('client link')}/status`, 'utf8');
+        const attached = await attach([Number(/^PPid:\s*(\d+)/m.exec(status)?.[1])]);
+        const joined = process.hrtime.bigint();
+        open();
+        await over;
+        const capture = await attached.stop();
+        assertPaired(assertExactly(capture, after(truth, joined)));
+        assertOrderly(capture);
+      },
+      amongMany,
+    ),
+);
 
 test('--pid of a client includes the servers it has and those it will start', { skip }, () =>
   withConversation(

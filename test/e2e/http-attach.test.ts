@@ -10,8 +10,8 @@ import { assertAnswered, assertExchanges, type HttpMatch } from '../support/http
 import { makeCertificate, sdkClient, sdkServer, stageCommand } from '../support/http-stage.ts';
 import { HttpTruth, type Sighting, since } from '../support/http-truth.ts';
 import { attach, type CaptureResult, cannotCapture, type OutputLine } from '../support/mcpspy.ts';
-import { assertOrderly } from '../support/truth.ts';
 import { patience } from '../support/patience.ts';
+import { assertOrderly } from '../support/truth.ts';
 
 const skip = cannotCapture;
 

@@ -17,8 +17,8 @@ import {
 } from '../support/http-stage.ts';
 import { seenBy } from '../support/http-truth.ts';
 import { attach, cannotCapture, ROOT, scratch } from '../support/mcpspy.ts';
-import { assertOrderly, call, INITIALIZE } from '../support/truth.ts';
 import { patience } from '../support/patience.ts';
+import { assertOrderly, call, INITIALIZE } from '../support/truth.ts';
 
 const skip = cannotCapture;
 const TLS = 'https://127.0.0.1:{server}/mcp';

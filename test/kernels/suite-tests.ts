@@ -10,18 +10,15 @@ import { compile } from '../support/mover.ts';
 import { compileTlsCalls } from '../support/tls-calls.ts';
 import type { Arch } from './apt.ts';
 import { cached } from './kernels.ts';
-import { backendsOf, linesOf, runSuite } from './suite.ts';
+import { linesOf, runSuite } from './suite.ts';
 import { compilerFor } from './userland.ts';
 import { cannotBoot } from './vm.ts';
 
-/** Milliseconds. For a VM that hangs: it takes a minute of two processors, and two for arm64. */
+/** Milliseconds. For a VM that hangs: it takes less than three minutes of two processors. */
 const TIMEOUT = 300_000;
 
-/**
- * Declares the tests of one architecture: each VM, and in it each test that it has run.
- * @param rest Those that are left to `npm run test:kernels`.
- */
-export function testKernels(arch: Arch, rest: boolean): void {
+/** Declares the tests of one architecture: each VM, and in it each test that it has run. */
+export function testKernels(arch: Arch): void {
   const peers = scratch();
   const kernels = linesOf(arch).map((line) => ({ line, kernel: cached(arch, line) }));
 
@@ -33,27 +30,26 @@ export function testKernels(arch: Arch, rest: boolean): void {
   });
 
   for (const { line, kernel } of kernels)
-    for (const backend of backendsOf(arch, line, rest))
-      test(`the suite under Debian's kernel ${line} for ${arch}${kernel ? ` (${kernel.release})` : ''}, back end ${backend}`, {
-        skip: cannotBoot(kernel),
-      }, async (context) => {
-        assert.ok(kernel);
-        const boot = () => runSuite(kernel, backend, peers, TIMEOUT);
-        let result = await boot();
-        if (result.fault) {
-          // Of the VM, not of a test: that emulation stalls where processors are few says nothing of us.
-          context.diagnostic(`booted once more: ${result.fault}`);
-          result = await boot();
-        }
-        const { tests, output, fault } = result;
-        for (const { name, skipped, failure } of tests)
-          await context.test(`${line} for ${arch}: ${name}`, { skip: skipped ?? false }, () => {
-            if (failure) assert.fail(`under ${kernel.release}: ${failure}`);
-          });
-        assert.equal(fault, undefined, `${fault}\n${output}`);
-        assert.ok(
-          tests.some(({ skipped }) => !skipped),
-          `nothing was tested\n${output}`,
-        );
-      });
+    test(`the suite under Debian's kernel ${line} for ${arch}${kernel ? ` (${kernel.release})` : ''}`, {
+      skip: cannotBoot(kernel),
+    }, async (context) => {
+      assert.ok(kernel);
+      const boot = () => runSuite(kernel, peers, TIMEOUT);
+      let result = await boot();
+      if (result.fault) {
+        // Of the VM, not of a test: that emulation stalls where processors are few says nothing of us.
+        context.diagnostic(`booted once more: ${result.fault}`);
+        result = await boot();
+      }
+      const { tests, output, fault } = result;
+      for (const { name, skipped, failure } of tests)
+        await context.test(`${line} for ${arch}: ${name}`, { skip: skipped ?? false }, () => {
+          if (failure) assert.fail(`under ${kernel.release}: ${failure}`);
+        });
+      assert.equal(fault, undefined, `${fault}\n${output}`);
+      assert.ok(
+        tests.some(({ skipped }) => !skipped),
+        `nothing was tested\n${output}`,
+      );
+    });
 }

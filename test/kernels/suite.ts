@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Which tests run under which kernel, all of them in one VM a kernel and back end. */
+/** Which tests run under which kernel, all of them in one VM a kernel. */
 import { cpSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Arch } from './apt.ts';
@@ -7,7 +7,7 @@ import type { Kernel, Line } from './kernels.ts';
 import { type GuestTest, readResults } from './results.ts';
 import { inGuest } from './vm.ts';
 
-/** The names that `--backend` knows. A kernel is booted once for each. */
+/** The names that `--backend` knows. */
 export type Backend = 'tracepoint' | 'fentry';
 
 /** Some tests of some files. */
@@ -15,20 +15,17 @@ interface Selection {
   readonly files: readonly string[];
   /** Parts of their names; default: all. */
   readonly names?: readonly string[];
+  /** The one they run on, where it is not the test's own choice. */
+  readonly backend?: Backend;
 }
 
-const guest = (name: string) => `test/kernels/guest/${name}.guest.ts`;
-/** Those that watch the whole machine … */
-const AGENTS: Selection = { files: [guest('whole-machine')], names: ['two agents'] };
-const CONTAINERS: Selection = { files: [guest('containers')] };
-const DOCTOR: Selection = { files: [guest('doctor')] };
-const RIGHTS: Selection = {
-  files: [guest('doctor'), guest('whole-machine')],
-  names: ['doctor', 'without privileges'],
-};
+const guest = (name: string): Selection => ({ files: [`test/kernels/guest/${name}.guest.ts`] });
+/** Those that watch the whole machine, on both back ends at once … */
+const WHOLE_MACHINE = guest('whole-machine');
+const DOCTOR = guest('doctor');
 /** What does not need a machine of its own, but patience. */
-const SDK: Selection = { files: [guest('sdk')] };
-const EACH_CALL: Selection = { files: [guest('calls')] };
+const SDK = guest('sdk');
+const EACH_CALL = guest('calls');
 const e2e = (name: string, ...names: readonly string[]): Selection => ({
   files: [`test/e2e/${name}.test.ts`],
   names,
@@ -39,46 +36,41 @@ const BLIND = e2e('bytes-blind', 'when the reader takes its time', 'cut by a gap
 const PROBES = e2e('tls-probes', 'SSL_read and SSL_write', 'memory BIOs');
 const PROBE = e2e('tls-probes', 'SSL_read and SSL_write');
 const ENDS = e2e('tcp-ends', '100 bytes at a time after both sides');
+const on = (backend: Backend, ...selections: readonly Selection[]): Selection[] =>
+  selections.map((selection) => ({ ...selection, backend }));
 
 /** Tests of which nobody may be disturbed by others, then some side by side: the VM has two processors. */
 interface Parts {
   readonly alone: readonly Selection[];
   readonly together: readonly Selection[];
-  /** Left to `npm run test:kernels`: `npm test` has no time for it. */
-  readonly rest?: true;
 }
 
-/** As much as fits into seven minutes for all: without KVM a capture takes five seconds and more. */
-const PARTS: Readonly<Record<Arch, Partial<Record<Line, Partial<Record<Backend, Parts>>>>>> = {
+/** As much as fits into three minutes a kernel: without KVM a capture takes from ten to thirty seconds. */
+const PARTS: Readonly<Record<Arch, Partial<Record<Line, Parts>>>> = {
   amd64: {
     '6.1': {
-      tracepoint: { alone: [AGENTS, CONTAINERS], together: [PROBES] },
-      fentry: { alone: [], together: [CALLS], rest: true },
+      alone: [WHOLE_MACHINE],
+      together: [...on('tracepoint', PROBES), ...on('fentry', CALLS)],
     },
     '6.12': {
-      tracepoint: { alone: [], together: [CALLS, ENDS], rest: true },
-      fentry: { alone: [CONTAINERS], together: [PROBES] },
+      alone: [WHOLE_MACHINE],
+      together: [...on('tracepoint', CALLS, ENDS), ...on('fentry', PROBES)],
     },
     newest: {
-      tracepoint: { alone: [RIGHTS], together: [] },
-      fentry: { alone: [], together: [BLIND] },
+      alone: [WHOLE_MACHINE],
+      together: [DOCTOR, ...on('fentry', BLIND)],
     },
   },
   arm64: {
     '6.12': {
-      tracepoint: { alone: [DOCTOR], together: [EACH_CALL, PROBE], rest: true },
-      fentry: { alone: [], together: [SDK], rest: true },
+      alone: [],
+      together: [DOCTOR, ...on('tracepoint', EACH_CALL, PROBE), ...on('fentry', SDK)],
     },
   },
 };
 
 /** The kernels of an architecture under which anything is tested. */
 export const linesOf = (arch: Arch) => Object.keys(PARTS[arch]) as Line[];
-/** The back ends that are tested under one of them. `rest`: left to `npm run test:kernels`. */
-export const backendsOf = (arch: Arch, line: Line, rest: boolean) =>
-  (Object.entries(PARTS[arch][line] ?? {}) as [Backend, Parts][]).flatMap(([backend, parts]) =>
-    (parts.rest ?? false) === rest ? [backend] : [],
-  );
 
 /** Programs by Debian's own Python, and not by a script that first looks for one. */
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -98,14 +90,9 @@ export interface SuiteResult {
  * @param timeout Milliseconds until the VM is killed.
  * @throws when the VM cannot be started at all.
  */
-export async function runSuite(
-  kernel: Kernel,
-  backend: Backend,
-  peers: string,
-  timeout: number,
-): Promise<SuiteResult> {
+export async function runSuite(kernel: Kernel, peers: string, timeout: number): Promise<SuiteResult> {
   let output = '';
-  const { alone, together } = PARTS[kernel.arch][kernel.line]?.[backend] ?? { alone: [], together: [] };
+  const { alone, together } = PARTS[kernel.arch][kernel.line] ?? { alone: [], together: [] };
   const batches = [...alone, ...together];
   const commands = batches.map((batch, index) => testing(batch, index) + (index < alone.length ? '' : ' &'));
   const result = await inGuest({
@@ -115,7 +102,7 @@ export async function runSuite(
     env: {
       PATH,
       MCPSPY_PEERS: '/run/vm/peers',
-      MCPSPY_TEST_BACKEND: backend,
+      MCPSPY_TEST_PATIENCE: '5',
     },
     prepare: (directory) => {
       mkdirSync(join(directory, 'peers'));
@@ -131,11 +118,12 @@ export async function runSuite(
 }
 
 /** Runs tests in one process, which is started once: starting is what takes longest. */
-function testing({ files, names = [] }: Selection, index: number): string {
+function testing({ files, names = [], backend }: Selection, index: number): string {
   const options = [
     ...['--test', '--test-isolation=none', '--test-timeout=120000', '--test-force-exit'],
     ...['--test-reporter=./test/kernels/results.ts', `--test-reporter-destination=/run/vm/tests.${index}`],
     ...names.map((name) => `--test-name-pattern='${name}'`),
   ];
-  return ['scripts/node.sh', ...options, ...files].join(' ');
+  const chosen = backend ? [`MCPSPY_TEST_BACKEND=${backend}`] : [];
+  return [...chosen, 'scripts/node.sh', ...options, ...files].join(' ');
 }

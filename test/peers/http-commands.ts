@@ -5,8 +5,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HttpAccount, headerLines, type Identity } from './http-truth.ts';
 import { patience } from '../support/patience.ts';
+import { HttpAccount, headerLines, type Identity } from './http-truth.ts';
 
 /** One or more requests by one process, one after the other. */
 export interface Commanded {

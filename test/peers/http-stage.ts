@@ -8,9 +8,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { patience } from '../support/patience.ts';
 import { type Commanded, command } from './http-commands.ts';
 import { identify } from './http-truth.ts';
-import { patience } from '../support/patience.ts';
 
 /** One of these at a time. */
 export interface Stage {

@@ -13,6 +13,8 @@ import urllib.parse
 
 from http_truth import HttpAccount, address
 
+PATIENCE = 20 * float(os.environ.get("MCPSPY_TEST_PATIENCE", 1))
+
 
 class UnixConnection(http.client.HTTPConnection):
     def connect(self):
@@ -23,11 +25,11 @@ class UnixConnection(http.client.HTTPConnection):
 url = urllib.parse.urlsplit(sys.argv[1])
 if url.scheme == "https":
     context = ssl.create_default_context(cafile=os.environ["TLS_CERT"])
-    connection = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=20)
+    connection = http.client.HTTPSConnection(url.hostname, url.port, context=context, timeout=PATIENCE)
 elif url.scheme == "http":
-    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=20)
+    connection = http.client.HTTPConnection(url.hostname, url.port, timeout=PATIENCE)
 else:
-    connection = UnixConnection("localhost", timeout=20)
+    connection = UnixConnection("localhost", timeout=PATIENCE)
 path = url.path if url.scheme else "/mcp"
 account = HttpAccount()
 headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}

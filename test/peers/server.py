@@ -46,7 +46,7 @@ def log(text):
 
 def tool(name, arguments):
     time.sleep(arguments.get("seconds", 0))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * float(os.environ.get("MCPSPY_TEST_PATIENCE", 1))
     while not os.path.exists(arguments.get("until", "/")) and time.monotonic() < deadline:
         time.sleep(0.005)
     for line in arguments.get("lines", []):

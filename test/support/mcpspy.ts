@@ -115,6 +115,8 @@ export async function captureRun(
 /** A capture of running processes: `mcpspy --pid …`. */
 export interface Attached {
   readonly child: ChildProcess;
+  /** What it writes to. */
+  readonly file: string;
   /** Ctrl+C, then the result. */
   stop(): Promise<CaptureResult>;
   /** The result once mcpspy ends by itself. */
@@ -142,6 +144,7 @@ export async function attach(pids: readonly number[], options: readonly string[]
   };
   return {
     child,
+    file,
     ended,
     stop: () => {
       child.kill('SIGINT');

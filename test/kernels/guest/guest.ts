@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Attached, attach } from '../../support/mcpspy.ts';
+import { patience } from '../../support/patience.ts';
 import { open, SERVER, type Step, type Truth } from '../../support/truth.ts';
 
 /** Why these tests are not to be run here, or false: the words that vm.ts boots its kernels with are theirs alone. */
@@ -13,10 +14,12 @@ export const notInVm: string | false =
     ? false
     : 'watches the whole machine; "npm run test:kernels" runs it in a VM';
 
+export const BACKENDS = ['tracepoint', 'fentry'] as const;
+
 /** `mcpspy` without `--pid`. Resolves when it is watching. */
-export function watchMachine(options: readonly string[] = []): Promise<Attached> {
+export function watchMachine(backend: (typeof BACKENDS)[number]): Promise<Attached> {
   assert.equal(notInVm, false);
-  return attach([], options);
+  return attach([], ['--backend', backend]);
 }
 
 /**
@@ -38,7 +41,7 @@ export function openSlowly(
 /** Resolves when this file is there; emulated processors take their time. */
 export async function appeared(file: string): Promise<void> {
   for (let waited = 0; !existsSync(file); waited += 50) {
-    assert.ok(waited < 60_000, `nobody made ${file}`);
+    assert.ok(waited < patience(60_000), `nobody made ${file}`);
     await sleep(50);
   }
 }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Containers, as far as the kernel knows them: namespaces for pids, mounts and network, and an overlay as root. */
+/**
+ * Containers, as far as the kernel knows them: namespaces for pids, mounts and network, and an overlay as root with a
+ * libssl of its own. Two at once, with the same pids, addresses and paths.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { type Certificate, makeCertificate } from '../../support/http-stage.ts';
 import { HttpTruth } from '../../support/http-truth.ts';
-import { type OutputLine, ROOT, scratch } from '../../support/mcpspy.ts';
+import { type CaptureResult, type OutputLine, ROOT, scratch } from '../../support/mcpspy.ts';
 import { ask, call, clientCommand, INITIALIZE, PYTHON, shellWords, Truth } from '../../support/truth.ts';
-import { notInVm, openSlowly, watchMachine } from './guest.ts';
+import { openSlowly } from './guest.ts';
 
 /** The same in each of them: they have a network each. */
 const PORT = 8443;
@@ -21,9 +23,8 @@ const peer = (name: string) => join(ROOT, 'test', 'peers', name);
 const introduced = (name: string, command: readonly string[]) =>
   `read -r pid rest </run/host-proc/self/stat; echo "$pid" >"$MCPSPY_TRUTH/${name}.pid"; exec ${shellWords(command)}`;
 
-/** Its processes: a conversation over pipes, then one over HTTPS, by a client that reads the same libssl. */
-function container(name: string, { certificate, key }: Certificate) {
-  const truth = new Truth();
+/** Starts it: a conversation over pipes, then one over HTTPS, by a client that reads the same libssl. Resolves to its exit code. */
+function container(name: string, truth: Truth, { certificate, key }: Certificate) {
   // Of this test's folders only that of the accounts is seen inside.
   const [TLS_CERT, TLS_KEY] = [join(truth.directory, 'certificate.pem'), join(truth.directory, 'key.pem')];
   copyFileSync(certificate, TLS_CERT);
@@ -63,44 +64,57 @@ function container(name: string, { certificate, key }: Certificate) {
     env: { ...process.env, ...truth.env, TLS_CERT, TLS_KEY },
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  return { name, truth, ended: once(child, 'exit').then(([code]) => code as number | null) };
+  return once(child, 'exit').then(([code]) => code as number | null);
 }
 
 const ends = ({ from, to, raw }: OutputLine) => ({ from: from?.pid, to: to?.pid, raw });
+type Ends = { from: number; to: number; raw: string };
 
-test('two containers with the same pids, addresses and paths: over pipes and inside TLS, by the libssl of each', {
-  skip: notInVm,
-}, async () => {
-  const certificate = makeCertificate();
-  const watching = await watchMachine();
-  const containers = CONTAINERS.map((name) => container(name, certificate));
-  const codes = await Promise.all(containers.map(({ ended }) => ended));
-  const capture = await watching.stop();
-  assert.deepEqual([codes, capture.code], [[0, 0], 0], capture.stderr);
-  assert.deepEqual([capture.gaps, capture.summary.losses], [[], {}]);
-  const sent: { from: number; to: number; raw: string }[] = [];
-  for (const { truth } of containers) {
-    const pid = (who: string) => Number(readFileSync(join(truth.directory, `${who}.pid`), 'utf8'));
-    const [client, server] = [pid('client'), pid('server')];
-    for (const { direction, text } of truth.sent())
-      sent.push(
-        direction === 'to server'
-          ? { from: client, to: server, raw: text }
-          : { from: server, to: client, raw: text },
-      );
-    const [httpsClient, httpsServer] = [pid('https-client'), pid('https-server')];
-    for (const { messages } of new HttpTruth(truth.directory).accounts())
-      for (const { side, text } of messages)
-        sent.push(
-          side === 'request'
-            ? { from: httpsClient, to: httpsServer, raw: text }
-            : { from: httpsServer, to: httpsClient, raw: text },
-        );
+export class Containers {
+  readonly #truths = CONTAINERS.map((name) => {
+    const truth = new Truth();
+    return { name, truth, http: new HttpTruth(truth.directory) };
+  });
+  #running: Promise<number | null>[] = [];
+
+  start(): void {
+    const certificate = makeCertificate();
+    this.#running = this.#truths.map(({ name, truth }) => container(name, truth, certificate));
   }
-  const order = (lines: readonly ReturnType<typeof ends>[]) =>
-    [...lines].map((line) => JSON.stringify(line)).sort();
-  assert.deepEqual(order(capture.messages.map(ends)), order(sent));
-  const https = capture.messages.filter((line) => line['http_transport']);
-  assert.equal(https.length, CONTAINERS.length * 6);
-  assert.ok(https.every((line) => line['http_transport'].tls === 'OpenSSL'));
-});
+
+  /** Resolves when all has been said. */
+  async ended(): Promise<void> {
+    const codes = await Promise.all(this.#running);
+    assert.deepEqual(codes, [0, 0], 'the containers failed');
+  }
+
+  /** What they said to each other, by their own accounts; the pids are those that the machine knows. */
+  #sent(): Ends[] {
+    return this.#truths.flatMap(({ truth, http }) => {
+      const pid = (who: string) => Number(readFileSync(join(truth.directory, `${who}.pid`), 'utf8'));
+      const said = (client: number, server: number, toServer: boolean, raw: string) =>
+        toServer ? { from: client, to: server, raw } : { from: server, to: client, raw };
+      const overPipes = truth
+        .sent()
+        .map(({ direction, text }) => said(pid('client'), pid('server'), direction === 'to server', text));
+      const overHttps = http
+        .accounts()
+        .flatMap(({ messages }) => messages)
+        .map(({ side, text }) => said(pid('https-client'), pid('https-server'), side === 'request', text));
+      return [...overPipes, ...overHttps];
+    });
+  }
+
+  pids(): Set<number> {
+    return new Set(this.#sent().flatMap(({ from, to }) => [from, to]));
+  }
+
+  /** Each message once and between the right two; those over HTTPS from inside TLS. */
+  assertIn({ messages }: Pick<CaptureResult, 'messages'>): void {
+    const order = (lines: readonly Partial<Ends>[]) => lines.map((line) => JSON.stringify(line)).sort();
+    assert.deepEqual(order(messages.map(ends)), order(this.#sent()));
+    const https = messages.filter((line) => line['http_transport']);
+    assert.equal(https.length, CONTAINERS.length * 6);
+    assert.ok(https.every((line) => line['http_transport'].tls === 'OpenSSL'));
+  }
+}

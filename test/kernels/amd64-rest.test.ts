@@ -1,4 +1,0 @@
-// SPDX-License-Identifier: Apache-2.0
-import { testKernels } from './suite-tests.ts';
-
-testKernels('amd64', true);
