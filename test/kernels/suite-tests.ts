@@ -6,12 +6,10 @@
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { scratch } from '../support/mcpspy.ts';
-import { compile } from '../support/mover.ts';
-import { compileTlsCalls } from '../support/tls-calls.ts';
 import type { Arch } from './apt.ts';
 import { cached } from './kernels.ts';
+import { compilePeers } from './peers.ts';
 import { linesOf, runSuite } from './suite.ts';
-import { compilerFor } from './userland.ts';
 import { cannotBoot } from './vm.ts';
 
 /** Milliseconds. For a VM that hangs: it takes less than three minutes of two processors. */
@@ -23,10 +21,7 @@ export function testKernels(arch: Arch): void {
   const kernels = linesOf(arch).map((line) => ({ line, kernel: cached(arch, line) }));
 
   before(() => {
-    if (kernels.every(({ kernel }) => cannotBoot(kernel))) return;
-    const compiler = compilerFor(arch);
-    compile('mover', peers, compiler);
-    for (const linkage of ['dynamic', 'static'] as const) compileTlsCalls(peers, linkage, compiler);
+    if (kernels.some(({ kernel }) => !cannotBoot(kernel))) compilePeers(arch, peers);
   });
 
   for (const { line, kernel } of kernels)

@@ -7,7 +7,15 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { after } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
-import { type CaptureOptions, type CaptureResult, captureRun, type OutputLine, ROOT } from './mcpspy.ts';
+import {
+  type CaptureOptions,
+  type CaptureResult,
+  captureRun,
+  type OutputLine,
+  ROOT,
+  scratch,
+} from './mcpspy.ts';
+import { isSlow } from './patience.ts';
 
 /** Who a peer is, by its own account. */
 export interface Peer {
@@ -339,11 +347,29 @@ export function ask(link: string, text: string): Step[] {
 
 /** Starts a server and introduces the two to each other. */
 export function open(link: string, command: readonly string[] = SERVER, more: Step = {}): Step[] {
-  return [
-    { start: link, command, ...more },
-    ...ask(link, INITIALIZE),
-    { send: link, text: notification('notifications/initialized') },
-  ];
+  if (isSlow && command[1] === SERVER[1])
+    return openSlowly(scratch(), link, more, (server) => [...command, ...server.slice(-2)]);
+  return [{ start: link, command, ...more }, ...introduction(link)];
+}
+
+/**
+ * The same, with the introduction when the server is there: an emulated machine takes longer to start one than mcpspy
+ * waits for who reads a message. `become`: its command from the server's own.
+ * @param directory For a file that tells when.
+ */
+export function openSlowly(
+  directory: string,
+  link: string,
+  more: Step = {},
+  become = (server: readonly string[]) => server,
+): Step[] {
+  const ready = join(directory, `${link}.ready`);
+  const command = become([...SERVER, '--name', link, '--touch', ready]);
+  return [{ start: link, command, ...more }, { gate: ready }, ...introduction(link)];
+}
+
+function introduction(link: string): Step[] {
+  return [...ask(link, INITIALIZE), { send: link, text: notification('notifications/initialized') }];
 }
 
 /** The command of a client that follows these steps. */

@@ -12,12 +12,13 @@ import {
   assertPaired,
   call,
   clientCommand,
+  openSlowly,
   request,
   type Sent,
   type Step,
   Truth,
 } from '../../support/truth.ts';
-import { appeared, openSlowly } from './guest.ts';
+import { appeared } from './guest.ts';
 
 const conversation = (link: string): Step[] => [
   ...ask(link, call(1, 'echo', { from: link })),
@@ -55,7 +56,7 @@ export class Agents {
   async startEarly(): Promise<void> {
     const arrived = join(this.#early.directory, 'arrived');
     this.#start(this.#early, [
-      ...openSlowly(this.#early, 'early'),
+      ...openSlowly(this.#early.directory, 'early'),
       { touch: arrived },
       { gate: this.#gate },
       ...conversation('early'),
@@ -67,7 +68,7 @@ export class Agents {
   goOn(): void {
     this.#moment = Number(process.hrtime.bigint());
     this.#start(this.#late, [
-      ...openSlowly(this.#late, 'late', { via: 'socketpair' }),
+      ...openSlowly(this.#late.directory, 'late', { via: 'socketpair' }),
       ...conversation('late'),
     ]);
     writeFileSync(this.#gate, '');

@@ -11,8 +11,16 @@ import { join } from 'node:path';
 import { type Certificate, makeCertificate } from '../../support/http-stage.ts';
 import { HttpTruth } from '../../support/http-truth.ts';
 import { type CaptureResult, type OutputLine, ROOT, scratch } from '../../support/mcpspy.ts';
-import { ask, call, clientCommand, INITIALIZE, PYTHON, shellWords, Truth } from '../../support/truth.ts';
-import { openSlowly } from './guest.ts';
+import {
+  ask,
+  call,
+  clientCommand,
+  INITIALIZE,
+  openSlowly,
+  PYTHON,
+  shellWords,
+  Truth,
+} from '../../support/truth.ts';
 
 /** The same in each of them: they have a network each. */
 const PORT = 8443;
@@ -30,7 +38,7 @@ function container(name: string, truth: Truth, { certificate, key }: Certificate
   copyFileSync(certificate, TLS_CERT);
   copyFileSync(key, TLS_KEY);
   const stdio = clientCommand(truth, [
-    ...openSlowly(truth, name, {}, (server) => ['sh', '-c', introduced('server', server)]),
+    ...openSlowly(truth.directory, name, {}, (server) => ['sh', '-c', introduced('server', server)]),
     ...ask(name, call(1, 'echo', { container: name })),
     ...ask(name, call(2, 'fail')),
     { sleep: 0.5 },

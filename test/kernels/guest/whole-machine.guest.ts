@@ -21,6 +21,9 @@ const BYSTANDER = [
   `printf '{"jsonrpc":"2.0","id":1,"method":"textDocument/hover"}\\n' | cat >/dev/null`,
 ];
 
+/** In front of a command. */
+const AS_NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
+
 /** What was told of these processes. */
 function among(capture: CaptureResult, pids: ReadonlySet<number>): CaptureResult {
   const isOf = ({ from, to }: OutputLine) => pids.has(from?.pid) || pids.has(to?.pid);
@@ -38,6 +41,7 @@ describe('the whole machine', { skip: notInVm }, () => {
 
   before(async () => {
     refusedOutput = join(scratch(), 'nobody.jsonl');
+    const refused = tryToWatch();
     await agents.startEarly();
     const watching = await Promise.all(BACKENDS.map(watchMachine));
     try {
@@ -45,22 +49,24 @@ describe('the whole machine', { skip: notInVm }, () => {
       containers.start();
       spawnSync(BYSTANDER[0] ?? '', BYSTANDER.slice(1));
       await Promise.all([agents.ended(), containers.ended()]);
-      await beNobody(watching[0]?.file ?? '');
+      await refused;
+      await tryToRead(watching[0]?.file ?? '');
     } finally {
       captures.push(...(await Promise.all(watching.map(({ stop }) => stop()))));
     }
   });
 
-  /** Tries to watch, and to read what `file` has so far. */
-  async function beNobody(file: string): Promise<void> {
-    const asNobody = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups', '--'];
+  async function tryToWatch(): Promise<void> {
     const output = ['-o', refusedOutput];
     const choices = [output, ['run', ...output, '--', ...TALK], [...output, '--pid', String(process.pid)]];
-    const tries = choices.map((args) => finish([...asNobody, MCPSPY, ...args]));
+    const tries = choices.map((args) => finish([...AS_NOBODY, MCPSPY, ...args]));
     refusals.push(...(await Promise.all(tries)));
+  }
+
+  async function tryToRead(file: string): Promise<void> {
     // What keeps others out is to be the file's mode.
     chmodSync(dirname(file), 0o755);
-    read = await finish([...asNobody, 'cat', file]);
+    read = await finish([...AS_NOBODY, 'cat', file]);
   }
 
   for (const [index, backend] of BACKENDS.entries()) {
