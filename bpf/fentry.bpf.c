@@ -8,12 +8,6 @@
  */
 #include "iter.h"
 
-/* Set by the sensor before loading: the kernel has bpf_preempt_disable() (6.10) and takes it here. */
-const volatile u32 keeps_processor SEC(".rodata.preemption") = 0;
-
-extern void bpf_preempt_disable(void) __ksym __weak;
-extern void bpf_preempt_enable(void) __ksym __weak;
-
 static __always_inline u64 argument(void *ctx, u32 index)
 {
 	u64 value = 0;
@@ -30,22 +24,14 @@ static __always_inline s64 result_of(void *ctx)
 	return value;
 }
 
-/*
- * While a program of ours is put off, the kernel leaves it out for others on the same processor, so it must not be:
- * their bytes would be missed.
- */
 static __always_inline int call_exits(struct file *file, struct iov_iter *iter, int reading, s64 result)
 {
 	if (result < 0 || !file || !in_scope(bpf_get_current_pid_tgid() >> 32))
 		return 0;
-	if (keeps_processor)
-		bpf_preempt_disable();
 	if (result)
 		call_moved(file, iter, reading, result);
 	else if (reading && READ_KERNEL(iter, count))
 		ended(file, -1);
-	if (keeps_processor)
-		bpf_preempt_enable();
 	return 0;
 }
 

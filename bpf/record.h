@@ -74,7 +74,8 @@ enum loss_cause {
 	LOSS_SPLICE = 3,     /* splice, tee, vmsplice or sendfile moved them */
 	LOSS_IO_URING = 4,
 	LOSS_COMPAT = 5, /* a 32-bit system call */
-	LOSS_CAUSES = 6,
+	LOSS_SKIPPED = 6, /* the kernel left a program out, by its own count: told by the sensor */
+	LOSS_CAUSES = 7,
 };
 
 struct record_head {

@@ -214,7 +214,7 @@ export class Capture {
     this.#bus.emit('summary', summary);
     if (!this.#options.quiet) this.#messages.write(formatSummaryText(summary).trimEnd());
     else if (Object.keys(summary.losses).length)
-      this.say('warn', 'bytes were lost; the summary in the output file says which');
+      this.say('warn', 'bytes were lost, or may have been; the summary in the output file says why');
     for (const sink of [...this.#outputs.sinks, this.#messages]) sink.close();
     this.sensor.release();
   }

@@ -6,7 +6,7 @@ import { CAUSES } from '../source/decode.ts';
 import type { LossCause } from '../streams/frame.ts';
 
 /** Losses that have no place in a stream: only the kernel's own count tells of them. */
-const WITHOUT_PLACE = new Set<LossCause>(['map-full']);
+const WITHOUT_PLACE = new Set<LossCause>(['map-full', 'skipped']);
 
 /** Drops by cause: those located in MCP streams, and those that could belong to any. */
 export class LossCounter {

@@ -44,12 +44,6 @@ test('what a kernel lacks besides is told, and no hook is planned for it', () =>
   assert.ok(!plan.missing.includes('the birth of accepted connections'));
 });
 
-test('programs are kept on their processor where the kernel knows how', () => {
-  const names = [...COMMON, 'pipe_read', 'pipe_write'];
-  assert.equal(planHooks(kernel(...names)).keepsProcessor, false);
-  assert.equal(planHooks(kernel(...names, 'bpf_preempt_disable')).keepsProcessor, true);
-});
-
 test('every program of this back end has a function', () => {
   const source = (name: string) => readFileSync(new URL(`../../bpf/${name}`, import.meta.url), 'utf8');
   const expand = (text: string) => [

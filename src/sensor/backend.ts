@@ -82,8 +82,6 @@ export interface PlannedHook extends Hook {
 
 export interface HookPlan {
   readonly hooks: readonly PlannedHook[];
-  /** Can our programs be kept from being put off while they run (6.10)? */
-  readonly keepsProcessor: boolean;
   /** What goes unseen. */
   readonly missing: readonly string[];
   /** Why this back end cannot be had, in one clause. */
@@ -100,10 +98,10 @@ export function planHooks(has: (name: string) => boolean): HookPlan {
     else if (hook.otherwise !== undefined) missing.push(hook.otherwise);
     else return refused(`the kernel has no function ${hook.names.join(' or ')}`);
   }
-  return { hooks, keepsProcessor: has('bpf_preempt_disable'), missing };
+  return { hooks, missing };
 }
 
 /** The plan of a kernel that does not have this back end. */
 export function refused(refusal: string): HookPlan {
-  return { hooks: [], keepsProcessor: false, missing: [], refusal };
+  return { hooks: [], missing: [], refusal };
 }

@@ -68,7 +68,7 @@ function declare(library: ReturnType<typeof koffi.load>) {
       'void *bpf_program__attach_uprobe_opts(const void *program, int pid, const char *path, size_t offset, const void *options)',
     ),
     destroyLink: f('int bpf_link__destroy(void *link)'),
-    mapInfo: f('int bpf_obj_get_info_by_fd(int fd, void *info, _Inout_ uint32_t *length)'),
+    objectInfo: f('int bpf_obj_get_info_by_fd(int fd, void *info, _Inout_ uint32_t *length)'),
     mapFdById: f('int bpf_map_get_fd_by_id(uint32_t id)'),
     update: f('int bpf_map_update_elem(int fd, const void *key, const void *value, uint64_t flags)'),
     lookup: f('int bpf_map_lookup_elem(int fd, const void *key, void *value)'),
@@ -112,6 +112,6 @@ export function checkPointer(call: string, pointer: Pointer | null): Pointer {
 export function mapId(fd: number): number {
   // struct bpf_map_info begins with u32 type, u32 id (include/uapi/linux/bpf.h).
   const info = Buffer.alloc(128);
-  check('bpf_obj_get_info_by_fd', libbpf().mapInfo(fd, info, [info.length]));
+  check('bpf_obj_get_info_by_fd', libbpf().objectInfo(fd, info, [info.length]));
   return info.readUInt32LE(4);
 }

@@ -3,6 +3,7 @@
 import { type BackendChoice, BackendRefused, type HookPlan } from './backend.ts';
 import { fentryPlan } from './backend-trial.ts';
 import { BpfError } from './libbpf.ts';
+import { preemptsItself } from './preemption.ts';
 import { Programs } from './programs.ts';
 import { type UprobeSupport, uprobeSupport } from './uprobes.ts';
 import { waitingThreads } from './waiting.ts';
@@ -25,34 +26,32 @@ export interface Loaded {
   readonly missing: readonly string[];
 }
 
-/** One way to load: with which hooks, if any, and with which probes. */
+/** One way to load: with which hooks, if any, or which exit of system calls, and with which probes. */
 interface Way {
   readonly fentry?: HookPlan | undefined;
+  readonly exitsByPerf: boolean;
   readonly uprobes: UprobeSupport;
 }
 
-/** Not chosen by itself: what the programs may miss then would be missing without a word. */
-const MAY_BE_PUT_OFF =
-  'before Linux 6.15 a program may be put off in the middle and others go unseen; --backend fentry takes it all the same';
+/** Not chosen by itself: what the programs miss then is counted, but missed. */
+const LEFT_OUT =
+  'this kernel preempts itself, and then leaves programs at its functions out now and then; --backend fentry takes it all the same';
 
 /** All ways, the best first. TLS is worth having, but not worth failing for. */
-function ways(plan: HookPlan | undefined, uprobes: UprobeSupport, backend: BackendChoice): Way[] {
+function ways(
+  plan: HookPlan | undefined,
+  uprobes: UprobeSupport,
+  preempted: boolean,
+  backend: BackendChoice,
+): Way[] {
   const probes: UprobeSupport[] =
     uprobes.kind === 'off' ? [uprobes] : [uprobes, { kind: 'off', sleepable: false }];
-  const plans: HookPlan[] = [];
-  if (plan && plan.refusal === undefined) {
-    if (plan.keepsProcessor) plans.push(plan);
-    // Kernels from 6.10 to 6.14 know how, but take it from no program that calls global functions.
-    if (backend === 'fentry') plans.push({ ...plan, keepsProcessor: false });
-  }
-  const fentry = probes.flatMap((some) => plans.map((each) => ({ fentry: each, uprobes: some })));
-  return backend === 'fentry' ? fentry : [...fentry, ...probes.map((some) => ({ uprobes: some }))];
-}
-
-/** `isChoice`: nobody asked for this back end, so it was tried only as one that cannot be put off. */
-function reasonOf(error: unknown, isChoice: boolean): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return isChoice ? `${message}; ${MAY_BE_PUT_OFF}` : message;
+  const fentry = plan ? probes.map((some) => ({ fentry: plan, exitsByPerf: false, uprobes: some })) : [];
+  if (backend === 'fentry') return fentry;
+  // Needed from 7.0 on; before, and where it does not preempt itself, the kernel keeps the processor by itself.
+  const exits = preempted ? [true, false] : [false];
+  const tracepoint = probes.flatMap((some) => exits.map((exitsByPerf) => ({ exitsByPerf, uprobes: some })));
+  return [...fentry, ...tracepoint];
 }
 
 /**
@@ -64,15 +63,22 @@ export function load(options: LoadOptions, prepare: (programs: Programs) => void
   const { ringSize, wholeMachine, backend, running } = options;
   const plan = backend === 'tracepoint' ? undefined : fentryPlan();
   let refusal = plan?.refusal;
-  if (plan && !refusal && backend === 'auto' && !plan.keepsProcessor) refusal = MAY_BE_PUT_OFF;
+  const preempted = preemptsItself();
+  if (plan && !refusal && backend === 'auto' && preempted) refusal = LEFT_OUT;
   let failure: unknown;
-  for (const { fentry, uprobes } of ways(plan, uprobeSupport(), backend)) {
+  for (const { fentry, uprobes, exitsByPerf } of ways(
+    refusal ? undefined : plan,
+    uprobeSupport(),
+    preempted,
+    backend,
+  )) {
     try {
       const programs = new Programs({
         ringSize,
         wholeMachine,
         uprobes,
         fentry,
+        exitsByPerf,
         joins: running !== undefined,
       });
       try {
@@ -87,7 +93,7 @@ export function load(options: LoadOptions, prepare: (programs: Programs) => void
         : { programs, uprobes, refusal, missing: [] };
     } catch (error) {
       failure = error;
-      if (fentry) refusal ??= reasonOf(error, backend === 'auto');
+      if (fentry) refusal ??= error instanceof Error ? error.message : String(error);
     }
   }
   if (backend === 'fentry' && (!failure || failure instanceof BpfError)) throw new BackendRefused(refusal);

@@ -33,7 +33,10 @@ export const STREAM = {
   heldFlags: 108,
   heldCause: 112,
 };
-export const LOSS_CAUSES = 6;
+export const LOSS_CAUSES = 7;
+const LOSS_SKIPPED = 6;
+/** Of struct bpf_prog_info (include/uapi/linux/bpf.h): its size with this member, and where that is. */
+const PROGRAM_INFO = { size: 216, recursionMisses: 208 };
 /** SPARE_SCRATCHES in bpf/state.h. */
 const SPARE_SCRATCHES = 3;
 
@@ -45,6 +48,8 @@ export interface ProgramOptions {
   readonly uprobes?: UprobeSupport;
   /** The functions of the fentry back end. Absent: the tracepoint one is loaded. */
   readonly fentry?: HookPlan | undefined;
+  /** Without `fentry`: is perf to call the program at the exit of system calls? See bpf/syscalls.bpf.c. */
+  readonly exitsByPerf?: boolean;
   /** With `fentry`: will processes be watched that run already, and may be in a call? */
   readonly joins?: boolean;
 }
@@ -72,9 +77,13 @@ export class Programs {
   readonly #object: Pointer;
   readonly #cpus: number;
   readonly #fentry: HookPlan | undefined;
+  /** The program at the exit of system calls. */
+  readonly #exits: string;
   /** Of maps that were looked for by name. */
   readonly #fds = new Map<string, number>();
   #links: Pointer[] = [];
+  /** Descriptors of the programs that are attached, or were. */
+  readonly #attached: number[] = [];
   /** Tells of those threads that are in a call which began before the hooks were there. */
   #waiting: Pointer | undefined;
 
@@ -85,6 +94,7 @@ export class Programs {
   constructor(options: ProgramOptions) {
     const bpf = libbpf();
     this.#fentry = options.fentry;
+    this.#exits = options.exitsByPerf ? 'sys_exit_of_perf' : 'sys_exit';
     this.backend = options.fentry ? 'fentry' : 'tracepoint';
     this.#cpus = check('libbpf_num_possible_cpus', bpf.possibleCpus());
     this.#object = checkPointer('opening the BPF object', bpf.open(objectPath(), null));
@@ -99,7 +109,6 @@ export class Programs {
     this.#setConstant('.rodata.casts', bpf.findVmlinuxBtfId('bpf_rdonly_cast', TRACE_FENTRY) > 0 ? 1 : 0);
     this.tls = this.#prepareTls(options.uprobes ?? { kind: 'off', sleepable: false });
     this.#setConstant('.rodata.waiting', this.#fentry ? 1 : 0);
-    this.#setConstant('.rodata.preemption', options.fentry?.keepsProcessor ? 1 : 0);
     const tracepoint = bpf.findVmlinuxBtfId('io_uring_complete', TRACE_RAW_TP) > 0;
     this.ioUring = tracepoint || this.#fentry !== undefined;
     this.#prepareBackend(options.joins ?? false);
@@ -119,6 +128,7 @@ export class Programs {
     const bpf = libbpf();
     const used = new Set(this.#fentry?.hooks.flatMap(({ entry, exit }) => [entry, exit]));
     this.#leaveOut(FENTRY_PROGRAMS.filter((name) => !used.has(name)));
+    this.#leaveOut(['sys_exit', 'sys_exit_of_perf'].filter((name) => name !== this.#exits));
     if (!this.#fentry) {
       check('bpf_map__set_autocreate', bpf.setAutocreate(this.#map('thread_calls'), false));
       return;
@@ -183,12 +193,16 @@ export class Programs {
       names.push(...this.#fentry.hooks.map(({ exit }) => exit));
       names.push(...this.#fentry.hooks.flatMap(({ entry }) => entry ?? []));
     } else {
-      names.push('sys_exit');
+      names.push(this.#exits);
       if (this.ioUring) names.push('io_uring_complete');
     }
-    for (const name of names) {
-      this.#links.push(checkPointer(`attaching ${name}`, libbpf().attach(this.#program(name))));
-    }
+    for (const name of names) this.#links.push(this.#attach(name));
+  }
+
+  #attach(name: string): Pointer {
+    const program = this.#program(name);
+    this.#attached.push(check(name, libbpf().programFd(program)));
+    return checkPointer(`attaching ${name}`, libbpf().attach(program));
   }
 
   #watchWaiting(threads: readonly number[]): void {
@@ -198,7 +212,7 @@ export class Programs {
       // More than the map holds wait at a very large machine only: their first call goes unseen.
       libbpf().update(this.#fd('waiting'), key, Buffer.alloc(4), 0);
     }
-    this.#waiting = checkPointer('attaching sys_exit', libbpf().attach(this.#program('sys_exit')));
+    this.#waiting = this.#attach('sys_exit');
   }
 
   /** All hooks are in place and the scope is set: whatever is called from now on is seen by the hooks. */
@@ -304,9 +318,21 @@ export class Programs {
         count.records += Number(values.readBigUInt64LE(at + 8));
         count.lines += Number(values.readBigUInt64LE(at + 16));
       }
+      if (cause === LOSS_SKIPPED) count.records = this.#skipped();
       if (count.records) counts.push(count);
     }
     return counts;
+  }
+
+  /** How often the kernel left one of our programs out, because the same one was at work on that processor. */
+  #skipped(): number {
+    let sum = 0;
+    for (const fd of this.#attached) {
+      const info = Buffer.alloc(PROGRAM_INFO.size);
+      check('bpf_obj_get_info_by_fd', libbpf().objectInfo(fd, info, [info.length]));
+      sum += Number(info.readBigUInt64LE(PROGRAM_INFO.recursionMisses));
+    }
+    return sum;
   }
 
   /** Losses at the end of a stream, which no later record could tell. */

@@ -42,6 +42,7 @@ export const CAUSES: readonly LossCause[] = [
   'splice',
   'io_uring',
   'compat',
+  'skipped',
 ];
 
 /** A u64 as a double: exact below 2^53, which is 104 days of nanoseconds or 8 PiB. */

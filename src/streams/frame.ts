@@ -87,6 +87,8 @@ export type LossCause =
   | 'io_uring'
   /** A 32-bit program's system call. */
   | 'compat'
+  /** The kernel left our program out: it was at work already, on the same processor. Perhaps nothing was missed. */
+  | 'skipped'
   /** The capture began in the middle of a message. */
   | 'joined'
   /** Copying had been stopped: the stream had not shown itself to be MCP by then. */

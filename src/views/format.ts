@@ -61,6 +61,7 @@ export const LOSS_WORDS: Readonly<Record<LossCause, string>> = {
   splice: 'splice',
   io_uring: 'io_uring',
   compat: '32-bit system call',
+  skipped: 'program left out by the kernel',
   joined: 'joined in the middle',
   stopped: 'copying had been stopped',
   unknown: 'unknown cause',

@@ -19,7 +19,7 @@ const FILES = 'test/e2e';
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
-    kernel: { type: 'string', default: 'newest' },
+    kernel: { type: 'string', default: '6.12' },
     arch: { type: 'string', default: 'amd64' },
     backend: { type: 'string', default: 'fentry' },
     except: { type: 'string', multiple: true, default: [] },

@@ -13,7 +13,7 @@ import { linesOf, runSuite } from './suite.ts';
 import { cannotBoot } from './vm.ts';
 
 /** Milliseconds. For a VM that hangs: it takes less than three minutes of two processors. */
-const TIMEOUT = 300_000;
+const TIMEOUT = 480_000;
 
 /** Declares the tests of one architecture: each VM, and in it each test that it has run. */
 export function testKernels(arch: Arch): void {

@@ -26,6 +26,7 @@ const guest = (name: string): Selection => ({ files: [`test/kernels/guest/${name
 const WHOLE_MACHINE = guest('whole-machine');
 const DOCTOR = guest('doctor');
 /** What does not need a machine of its own, but patience. */
+const LOAD = guest('load');
 const SDK = guest('sdk');
 const EACH_CALL = guest('calls');
 const e2e = (name: string, ...names: readonly string[]): Selection => ({
@@ -34,7 +35,6 @@ const e2e = (name: string, ...names: readonly string[]): Selection => ({
 });
 /** … and those of the calls, the probes, and the ends of connections. */
 const CALLS = e2e('bytes-calls', 'calls on a pipe');
-const BLIND = e2e('bytes-blind', 'when the reader takes its time');
 const PROBE = e2e('tls-probes', 'SSL_read and SSL_write');
 const ENDS = e2e('tcp-ends', '100 bytes at a time after both sides');
 const on = (backend: Backend, ...selections: readonly Selection[]): Selection[] =>
@@ -51,15 +51,15 @@ const PARTS: Readonly<Record<Arch, Partial<Record<Line, Parts>>>> = {
   amd64: {
     '6.1': {
       alone: [WHOLE_MACHINE],
-      together: [...on('tracepoint', CALLS), ...on('fentry', PROBE)],
+      together: [...on('tracepoint', PROBE), ...on('fentry', CALLS)],
     },
     '6.12': {
       alone: [WHOLE_MACHINE],
-      together: [...on('tracepoint', PROBE, ENDS), ...on('fentry', CALLS)],
+      together: [LOAD, ...on('tracepoint', ENDS)],
     },
     newest: {
       alone: [WHOLE_MACHINE],
-      together: [DOCTOR, ...on('fentry', BLIND)],
+      together: [LOAD, DOCTOR],
     },
   },
   arm64: {

@@ -77,6 +77,8 @@ function startScript({ command, cwd = REPO, env = {} }: GuestCommand, root: stri
   return [
     ...variables.map(([name, value]) => `export ${name}=${quoted(value)}`),
     'port=$(/run/busybox ls -d /dev/vport*)',
+    // Where a kernel says whether it preempts itself.
+    '/run/busybox mount -t debugfs debugfs /sys/kernel/debug',
     // Node and koffi for its architecture, before ours.
     ...(root === '/' ? [] : [`/run/busybox mount -t overlay -o lowerdir=${MODULES}:${OURS} modules ${OURS}`]),
     `cd ${quoted(cwd)}`,

@@ -13,7 +13,7 @@ import { type CaptureResult, MCPSPY, type OutputLine, scratch } from '../../supp
 import { assertOrderly } from '../../support/truth.ts';
 import { Agents } from './agents.ts';
 import { Containers } from './containers.ts';
-import { BACKENDS, notInVm, watchMachine } from './guest.ts';
+import { BACKENDS, leavesOut, notInVm, watchMachine } from './guest.ts';
 
 /** Speaks JSON-RPC, and not MCP. */
 const BYSTANDER = [
@@ -28,6 +28,14 @@ const AS_NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups'
 function among(capture: CaptureResult, pids: ReadonlySet<number>): CaptureResult {
   const isOf = ({ from, to }: OutputLine) => pids.has(from?.pid) || pids.has(to?.pid);
   return { ...capture, lines: capture.lines.filter(isOf), messages: capture.messages.filter(isOf) };
+}
+
+/** Forks, execs and exits may have been left out: told, and not told apart from what is lost. */
+function withoutSkipped(capture: CaptureResult): CaptureResult {
+  const { skipped, ...losses } = capture.summary.losses;
+  assert.ok((skipped?.records ?? 0) < 20, `left out ${skipped?.records} times`);
+  const summary = { ...capture.summary, losses };
+  return { ...capture, lines: [...capture.lines.slice(0, -1), summary], summary };
 }
 
 describe('the whole machine', { skip: notInVm }, () => {
@@ -79,7 +87,7 @@ describe('the whole machine', { skip: notInVm }, () => {
       containers.assertIn(among(capture(), containers.pids())));
 
     test(`${backend}: nothing is lost, out of order, or told of anybody else`, () => {
-      assertOrderly(capture());
+      assertOrderly(leavesOut ? withoutSkipped(capture()) : capture());
       const known = among(capture(), new Set([...agents.pids(), ...containers.pids()]));
       const others = capture().lines.filter((line) => 'seq' in line && !known.lines.includes(line));
       assert.deepEqual(others, []);

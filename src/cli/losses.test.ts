@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Bus } from '../bus.ts';
+import { CAUSES } from '../source/decode.ts';
+import { LossCounter } from './losses.ts';
+
+test('what has no place in a stream is told by the kernel’s own count, the rest by its gaps', () => {
+  const count = (name: (typeof CAUSES)[number], records: number) => ({
+    cause: CAUSES.indexOf(name),
+    bytes: 0,
+    records,
+    lines: 0,
+  });
+  const losses = new LossCounter(new Bus());
+  // A program left out, a process that found no room; of a full ring each gap is told by itself.
+  assert.deepEqual(losses.total([count('skipped', 3), count('map-full', 2), count('ring-full', 9)]), {
+    skipped: { bytes: 0, records: 3, frames: 0 },
+    'map-full': { bytes: 0, records: 2, frames: 0 },
+  });
+});
