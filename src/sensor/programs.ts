@@ -36,7 +36,7 @@ export const STREAM = {
 export const LOSS_CAUSES = 7;
 const LOSS_SKIPPED = 6;
 /** Of struct bpf_prog_info (include/uapi/linux/bpf.h): its size with this member, and where that is. */
-const PROGRAM_INFO = { size: 216, recursionMisses: 208 };
+export const PROGRAM_INFO = { size: 216, recursionMisses: 208 };
 /** SPARE_SCRATCHES in bpf/state.h. */
 const SPARE_SCRATCHES = 3;
 

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { STREAM as KERNEL_STREAM, LOSS_CAUSES, VERDICT_SLOTS } from '../sensor/programs.ts';
+import { STREAM as KERNEL_STREAM, LOSS_CAUSES, PROGRAM_INFO, VERDICT_SLOTS } from '../sensor/programs.ts';
 import { CAUSES } from './decode.ts';
 import {
   ADDRESSES,
@@ -99,12 +99,19 @@ describe('what src/source/layout.ts says of bpf/record.h is what the compiler ma
       splice: 'SPLICE',
       io_uring: 'IO_URING',
       compat: 'COMPAT',
+      skipped: 'SKIPPED',
     } as Readonly<Record<string, string>>;
     agrees({
       ...Object.fromEntries(CAUSES.map((cause, number) => [`LOSS_${names[cause]}`, number])),
       LOSS_CAUSES: CAUSES.length,
     });
     assert.equal(LOSS_CAUSES, CAUSES.length);
+  });
+
+  test('where the kernel counts how often it left a program out', () => {
+    const facts = { [at('bpf_prog_info', 'recursion_misses')]: PROGRAM_INFO.recursionMisses };
+    assert.deepEqual(complaints('#include <linux/bpf.h>', facts), []);
+    assert.equal(PROGRAM_INFO.size, PROGRAM_INFO.recursionMisses + 8);
   });
 
   test('the head of every record', () => {
