@@ -34,7 +34,8 @@ const e2e = (name: string, ...names: readonly string[]): Selection => ({
   names,
 });
 /** … and those of the calls, the probes, and the ends of connections. */
-const CALLS = e2e('bytes-calls', 'calls on a pipe');
+const PEEK = e2e('bytes-calls', 'MSG_PEEK');
+const SEGMENTS = e2e('bytes-calls', '1024 segments');
 const PROBE = e2e('tls-probes', 'SSL_read and SSL_write');
 const ENDS = e2e('tcp-ends', '100 bytes at a time after both sides');
 const on = (backend: Backend, ...selections: readonly Selection[]): Selection[] =>
@@ -51,11 +52,11 @@ const PARTS: Readonly<Record<Arch, Partial<Record<Line, Parts>>>> = {
   amd64: {
     '6.1': {
       alone: [WHOLE_MACHINE],
-      together: [...on('tracepoint', PROBE), ...on('fentry', CALLS)],
+      together: [...on('tracepoint', PROBE), ...on('fentry', SEGMENTS)],
     },
     '6.12': {
       alone: [WHOLE_MACHINE],
-      together: [LOAD, ...on('tracepoint', ENDS)],
+      together: [...on('tracepoint', ENDS), ...on('fentry', PEEK)],
     },
     newest: {
       alone: [WHOLE_MACHINE],
