@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Does this kernel let us have the fentry back end, and by which of its functions? Tried, not read from a version. */
-import koffi from 'koffi';
 import { type HookPlan, planHooks, refused } from './backend.ts';
+import { kernelFunction } from './kernel-types.ts';
 import { BpfError, check, libbpf } from './libbpf.ts';
 
-/** BTF_KIND_FUNC in include/uapi/linux/btf.h. */
-const KIND_FUNC = 12;
 /** BPF_PROG_TYPE_TRACING and BPF_TRACE_FENTRY in include/uapi/linux/bpf.h. */
 const TRACING = 26;
 const TRACE_FENTRY = 24;
 /** `r0 = 0; exit`. */
 const EMPTY_PROGRAM = Buffer.from('b700000000000000' + '9500000000000000', 'hex');
-
-/** The functions of the running kernel, by what its BTF says. @throws BpfError when there is no BTF. */
-export function kernelFunctions(): { idOf(name: string): number; close(): void } {
-  const bpf = libbpf();
-  const btf = bpf.loadVmlinuxBtf();
-  if (!btf) throw new BpfError('btf__load_vmlinux_btf', koffi.errno());
-  return {
-    idOf: (name) => bpf.findBtfId(btf, name, KIND_FUNC),
-    close: () => bpf.freeBtf(btf),
-  };
-}
 
 /** Puts a program that does nothing at the entry of a function, and takes it out again. @throws BpfError. */
 function tryTrampoline(id: number): void {
@@ -47,15 +34,10 @@ function tryTrampoline(id: number): void {
 /** Which hooks this kernel has for the fentry back end, or why it has none. */
 export function fentryPlan(): HookPlan {
   try {
-    const functions = kernelFunctions();
-    try {
-      const plan = planHooks((name) => functions.idOf(name) > 0);
-      const [first] = plan.hooks;
-      if (first) tryTrampoline(functions.idOf(first.function));
-      return plan;
-    } finally {
-      functions.close();
-    }
+    const plan = planHooks((name) => kernelFunction(name) > 0);
+    const [first] = plan.hooks;
+    if (first) tryTrampoline(kernelFunction(first.function));
+    return plan;
   } catch (error) {
     if (!(error instanceof BpfError)) throw error;
     return refused(error.message);

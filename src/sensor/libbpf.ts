@@ -38,7 +38,6 @@ function declare(library: ReturnType<typeof koffi.load>) {
     versionString: f('const char *libbpf_version_string()'),
     setPrint: f('void *libbpf_set_print(void *print)'),
     possibleCpus: f('int libbpf_num_possible_cpus()'),
-    findVmlinuxBtfId: f('int libbpf_find_vmlinux_btf_id(const char *name, int attach_type)'),
     loadVmlinuxBtf: f('void *btf__load_vmlinux_btf()'),
     findBtfId: f('int btf__find_by_name_kind(const void *btf, const char *name, uint32_t kind)'),
     freeBtf: f('void btf__free(void *btf)'),

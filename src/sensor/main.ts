@@ -11,6 +11,7 @@ import { existsSync, writeSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { CAPTURE_FAILED, explain } from './explain.ts';
 import { HalfLines } from './half-lines.ts';
+import { forgetKernelTypes } from './kernel-types.ts';
 import { preferOurselves, withOwnLimits } from './limits.ts';
 import { load } from './load.ts';
 import type { FromSensor, ProcessInfo, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
@@ -97,6 +98,7 @@ async function start(message: StartMessage): Promise<void> {
     fresh.setScope(process.pid, SCOPE.ignored);
     for (const pid of message.ignore) fresh.setScope(pid, SCOPE.ignored);
   });
+  forgetKernelTypes();
   programs = loaded.programs;
   const uprobes = watchTls(programs, loaded.uprobes.kind);
   const marked = watch(programs, message.pids);

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
 import { type Backend, FENTRY_PROGRAMS, type HookPlan } from './backend.ts';
+import { hasTracepoint, kernelFunction } from './kernel-types.ts';
 import { check, checkPointer, libbpf, mapId, type Pointer } from './libbpf.ts';
 import type { LossCount, PendingLoss } from './messages.ts';
 import { BPF_F_SLEEPABLE, BPF_TRACE_UPROBE_MULTI, type UprobeSupport } from './uprobes.ts';
@@ -11,10 +12,6 @@ import { BPF_F_SLEEPABLE, BPF_TRACE_UPROBE_MULTI, type UprobeSupport } from './u
 /** `enum scope_flags` in bpf/state.h. */
 export const SCOPE = { watched: 1, spawner: 2, ignored: 4 } as const;
 
-/** BPF_TRACE_RAW_TP in `enum bpf_attach_type`. */
-const TRACE_RAW_TP = 23;
-/** BPF_TRACE_FENTRY: finds a kernel function by its own name. */
-const TRACE_FENTRY = 24;
 export const VERDICT_SLOTS = 65536;
 const CONTROL_SIZE = 2 << 20;
 const GAPS_SIZE = 1 << 20;
@@ -106,10 +103,10 @@ export class Programs {
       bpf.setMaxEntries(this.#map('scratches'), this.#cpus + SPARE_SCRATCHES),
     );
     this.#setConstant('.rodata.config', options.wholeMachine ? 1 : 0);
-    this.#setConstant('.rodata.casts', bpf.findVmlinuxBtfId('bpf_rdonly_cast', TRACE_FENTRY) > 0 ? 1 : 0);
+    this.#setConstant('.rodata.casts', kernelFunction('bpf_rdonly_cast') > 0 ? 1 : 0);
     this.tls = this.#prepareTls(options.uprobes ?? { kind: 'off', sleepable: false });
     this.#setConstant('.rodata.waiting', this.#fentry ? 1 : 0);
-    const tracepoint = bpf.findVmlinuxBtfId('io_uring_complete', TRACE_RAW_TP) > 0;
+    const tracepoint = hasTracepoint('io_uring_complete');
     this.ioUring = tracepoint || this.#fentry !== undefined;
     this.#prepareBackend(options.joins ?? false);
     if (!this.#fentry && !tracepoint) this.#leaveOut(['io_uring_complete']);
