@@ -141,6 +141,10 @@ export class Capture {
       (item) => analyzer.item(item),
     );
     sensor.on('held', ({ held }) => this.#tracker.held(held));
+    sensor.on('caughtUp', ({ processes, ended }) => {
+      this.#tracker.processes.watch(processes);
+      for (const pid of ended) this.#tracker.record({ type: 'exit', time: monotonic(), pid });
+    });
     sensor.onTls(({ pid, libraries }) => this.#tracker.encrypted.learn(pid, libraries));
     this.#bus.emit('capture', this.#captureInfo());
     sensor.once('gone', () => {

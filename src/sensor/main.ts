@@ -9,6 +9,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, writeSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { catchUp } from './catch-up.ts';
 import { CAPTURE_FAILED, explain } from './explain.ts';
 import { HalfLines } from './half-lines.ts';
 import { forgetKernelTypes } from './kernel-types.ts';
@@ -17,7 +18,7 @@ import { load } from './load.ts';
 import type { FromSensor, ProcessInfo, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
 import { NewsReader } from './news.ts';
 import { addSockets, allPids, findHolders, type Holders, readProcess, withDescendants } from './proc.ts';
-import { type Programs, SCOPE } from './programs.ts';
+import { LOSS_SKIPPED, type Programs, SCOPE } from './programs.ts';
 import { PeerFinder, peersOf } from './tcp-peers.ts';
 import { TlsWatch } from './tls.ts';
 import { likelyLibraries } from './tls-files.ts';
@@ -42,6 +43,8 @@ let holdsFiles = false;
 let command: WatchedCommand | undefined;
 let wholeMachine = false;
 let introduced: Promise<void> | undefined;
+/** How often programs had been left out when the processes were last looked up. */
+let caughtUp = 0;
 
 function send(message: FromSensor): void {
   // A monitor that has just gone is noticed by the end of the channel, not here.
@@ -118,9 +121,28 @@ async function start(message: StartMessage): Promise<void> {
   });
   setInterval(() => {
     if (!programs) return;
-    send({ type: 'losses', losses: programs.losses() });
+    const losses = programs.losses();
+    send({ type: 'losses', losses });
+    const skipped = losses.find(({ cause }) => cause === LOSS_SKIPPED)?.records ?? 0;
+    if (skipped > caughtUp) followProcesses(programs);
+    caughtUp = skipped;
     programs.settleWaiting((thread) => existsSync(`/proc/${thread}`));
   }, LOSS_INTERVAL_MS).unref();
+}
+
+/** After something was left out, which may have been a fork or an end. */
+function followProcesses(loaded: Programs): void {
+  if (wholeMachine) return;
+  const scope = {
+    watched: () => loaded.watched(),
+    watch: (pid: number) => loaded.setScope(pid, SCOPE.watched),
+    forget: (pid: number) => loaded.clearScope(pid),
+  };
+  const { born, ended } = catchUp(scope, child?.pid ? [child.pid] : []);
+  for (const pid of born) tls?.look(pid);
+  for (const pid of ended) tls?.gone(pid);
+  const processes = born.flatMap((pid) => readProcess(pid) ?? []);
+  if (processes.length || ended.length) send({ type: 'caughtUp', processes, ended });
 }
 
 /** Few at once; many in pieces, since meanwhile new processes wait for their probes. */

@@ -168,6 +168,12 @@ export type FromSensor =
   | { readonly type: 'held'; readonly held: readonly HeldSocket[] }
   /** All TLS libraries known to be in a process by now. */
   | { readonly type: 'tls'; readonly pid: number; readonly libraries: readonly TlsLibrary[] }
+  /** Processes in scope whose beginning or end the kernel programs have not told of. */
+  | {
+      readonly type: 'caughtUp';
+      readonly processes: readonly ProcessInfo[];
+      readonly ended: readonly number[];
+    }
   | { readonly type: 'losses'; readonly losses: readonly LossCount[] }
   | {
       readonly type: 'stopped';

@@ -31,7 +31,8 @@ export const STREAM = {
   heldCause: 112,
 };
 export const LOSS_CAUSES = 7;
-const LOSS_SKIPPED = 6;
+/** LOSS_SKIPPED in bpf/record.h. */
+export const LOSS_SKIPPED = 6;
 /** Of struct bpf_prog_info (include/uapi/linux/bpf.h): its size with this member, and where that is. */
 export const PROGRAM_INFO = { size: 216, recursionMisses: 208 };
 /** SPARE_SCRATCHES in bpf/state.h. */
@@ -281,6 +282,19 @@ export class Programs {
     const key = Buffer.alloc(4);
     key.writeUInt32LE(pid);
     libbpf().remove(this.#fd('scope'), key);
+  }
+
+  /** Those watched by name (not by whole-machine mode). */
+  watched(): number[] {
+    const pids: number[] = [];
+    const fd = this.#fd('scope');
+    for (let key: Buffer | null = null; ; ) {
+      const next = Buffer.alloc(4);
+      if (libbpf().nextKey(fd, key, next) < 0) return pids;
+      const pid = next.readUInt32LE();
+      if (this.inScope(pid)) pids.push(pid);
+      key = next;
+    }
   }
 
   /** Is this process watched by name (not by whole-machine mode)? */

@@ -23,6 +23,7 @@ interface SensorEvents {
   losses: [Message<'losses'>];
   tls: [Message<'tls'>];
   held: [Message<'held'>];
+  caughtUp: [Message<'caughtUp'>];
   /** The sensor is gone without having been told to stop. */
   gone: [];
 }
@@ -172,6 +173,9 @@ export class Sensor extends EventEmitter<SensorEvents> {
         break;
       case 'held':
         this.emit('held', message);
+        break;
+      case 'caughtUp':
+        this.emit('caughtUp', message);
         break;
       case 'introduced':
         this.#onIntroduced(message);

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { catchUp } from './catch-up.ts';
+
+/** What the kernel programs would have. */
+function scope(...pids: number[]) {
+  const all = new Set(pids);
+  return {
+    all,
+    watched: () => [...all],
+    watch: (pid: number) => void all.add(pid),
+    forget: (pid: number) => void all.delete(pid),
+  };
+}
+
+test('a process whose fork went unseen is watched from then on, and one whose end did is not', async () => {
+  const gone = spawnSync('true').pid;
+  const shell = spawn('sh', ['-c', 'sleep 60 & echo $!; wait'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  const [line] = await once(shell.stdout, 'data');
+  const child = Number(line);
+  try {
+    const known = scope(shell.pid ?? 0, gone);
+    assert.deepEqual(catchUp(known, []), { born: [child], ended: [gone] });
+    assert.deepEqual([...known.all], [shell.pid, child]);
+    assert.deepEqual(catchUp(known, []), { born: [], ended: [] });
+    // The command itself: its fork is the first that can go unseen.
+    const nobody = scope();
+    assert.deepEqual(new Set(catchUp(nobody, [shell.pid ?? 0]).born), new Set([shell.pid, child]));
+    assert.deepEqual(catchUp(nobody, [gone]), { born: [], ended: [] });
+  } finally {
+    process.kill(child, 'SIGKILL');
+    await once(shell, 'exit');
+  }
+});
