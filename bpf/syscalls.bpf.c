@@ -250,7 +250,7 @@ struct sys_exit_event {
 };
 
 /*
- * The same where the kernel may put off a program in its middle (7.0): meanwhile it leaves the program out for
+ * The same where the kernel may put off a program in its middle (seen with 7.3): meanwhile it leaves the program out for
  * whoever else has that processor. It still does not put off what perf runs at a tracepoint, which costs more.
  */
 SEC("tp/raw_syscalls/sys_exit")

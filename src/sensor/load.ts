@@ -48,7 +48,7 @@ function ways(
     uprobes.kind === 'off' ? [uprobes] : [uprobes, { kind: 'off', sleepable: false }];
   const fentry = plan ? probes.map((some) => ({ fentry: plan, exitsByPerf: false, uprobes: some })) : [];
   if (backend === 'fentry') return fentry;
-  // Needed from 7.0 on; before, and where it does not preempt itself, the kernel keeps the processor by itself.
+  // Where it does not, what is at its tracepoints keeps the processor by itself, for less.
   const exits = preempted ? [true, false] : [false];
   const tracepoint = probes.flatMap((some) => exits.map((exitsByPerf) => ({ exitsByPerf, uprobes: some })));
   return [...fentry, ...tracepoint];
