@@ -16,6 +16,7 @@ import {
   type OutputLine,
   scratch,
 } from '../support/mcpspy.ts';
+import { patience } from '../support/patience.ts';
 import {
   ask,
   assertFaithful,
@@ -204,7 +205,7 @@ int main(void)
 {
 	write(1, before, sizeof(before) - 1);
 	if (!vfork()) {
-		struct timespec pause = {.tv_sec = 4};
+		struct timespec pause = {.tv_sec = ${patience(4)}};
 		nanosleep(&pause, NULL);
 		_exit(0);
 	}

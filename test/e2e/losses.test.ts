@@ -26,6 +26,7 @@ import {
   Movers,
   request,
 } from '../support/mover.ts';
+import { patience } from '../support/patience.ts';
 import { assertOutput } from '../support/schema.ts';
 
 /** Messages sent when the storm is over: all of these must arrive. */
@@ -108,7 +109,8 @@ function storm(
     plan.push(`${message.length}`);
   };
   for (let id = 0; id < count; id++) add(request(id, 150 + random(size), random));
-  plan.push(`${pause} sleep`);
+  // Until all storms are over.
+  plan.push(`${patience(pause)} sleep`);
   for (let id = 0; id < AFTER; id++) {
     plan.push('5 sleep');
     add(request(count + id, 150 + random(300), random));
