@@ -345,7 +345,15 @@ async function backendFinding(): Promise<Finding> {
     const detail =
       backend === 'fentry'
         ? `fentry, at the kernel's functions for pipes and sockets${unseen}`
-        : `tracepoint, at the exit of system calls; fentry cannot be had: ${found.refusal}`;
+        : `tracepoint, at the exit of system calls; fentry is not taken: ${found.refusal}`;
+    if (found.leavesOut)
+      return {
+        ...warn(
+          `${detail}; and without tracefs some calls are left out, which is counted`,
+          'mount tracefs at /sys/kernel/tracing',
+        ),
+        extra: { lines: [], json: { backend } },
+      };
     return { ...ok(detail), extra: { lines: [], json: { backend } } };
   } catch (error) {
     const { explain } = await import('../sensor/explain.ts');

@@ -22,6 +22,8 @@ export interface Loaded {
   readonly uprobes: UprobeSupport;
   /** Why it is not the fentry back end; `undefined` when it is, or nobody asked for it. */
   readonly refusal: string | undefined;
+  /** Does the kernel leave system calls out now and then, since it preempts itself and cannot let perf call the program? */
+  readonly leavesOut: boolean;
   /** What goes unseen, because this kernel has no function that shows it. */
   readonly missing: readonly string[];
 }
@@ -88,9 +90,10 @@ export function load(options: LoadOptions, prepare: (programs: Programs) => void
         programs.close();
         throw error;
       }
+      const leavesOut = preempted && !exitsByPerf;
       return fentry
-        ? { programs, uprobes, refusal: undefined, missing: fentry.missing }
-        : { programs, uprobes, refusal, missing: [] };
+        ? { programs, uprobes, refusal: undefined, leavesOut, missing: fentry.missing }
+        : { programs, uprobes, refusal, leavesOut, missing: [] };
     } catch (error) {
       failure = error;
       if (fentry) refusal ??= error instanceof Error ? error.message : String(error);

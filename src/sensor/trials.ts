@@ -29,13 +29,15 @@ export function loadPrograms(ringSize: number): Programs {
 }
 
 /** Which back end a capture would have, and why not the other one. @throws BpfError when it would have none. */
-export function tryBackends(ringSize: number): Pick<Loaded, 'refusal' | 'missing'> & { backend: Backend } {
-  const { programs, refusal, missing } = load(
+export function tryBackends(
+  ringSize: number,
+): Pick<Loaded, 'refusal' | 'leavesOut' | 'missing'> & { backend: Backend } {
+  const { programs, refusal, leavesOut, missing } = load(
     { ringSize, wholeMachine: false, backend: 'auto', running: undefined },
     () => {},
   );
   programs.close();
-  return { backend: programs.backend, refusal, missing };
+  return { backend: programs.backend, refusal, leavesOut, missing };
 }
 
 /** What came of probing the TLS library of this process itself. */

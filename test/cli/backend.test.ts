@@ -31,7 +31,7 @@ test('auto takes the one that doctor names, and the capture says so at both ends
   const { backend, detail } = await chosen();
   assert.ok(BACKENDS.includes(backend), backend);
   assert.ok(detail.startsWith(backend), detail);
-  if (backend === 'tracepoint') assert.match(detail, /fentry cannot be had: \S/);
+  if (backend === 'tracepoint') assert.match(detail, /fentry is not taken: \S/);
   const { header, summary, stderr } = await capture();
   assert.equal(header['backend'], backend);
   assert.equal(summary['backend'], backend);
