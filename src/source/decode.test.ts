@@ -106,7 +106,9 @@ describe('a gap', () => {
   });
 
   test('names its cause, and an unknown one is unknown', () => {
-    const causes = [0, 1, 2, 3, 4, 5, 6, 4_000_000_000].map((cause) => decodeGap(gap(0, cause), AT)?.cause);
+    const causes = [0, 1, 2, 3, 4, 5, 6, 7, 4_000_000_000].map(
+      (cause) => decodeGap(gap(0, cause), AT)?.cause,
+    );
     assert.deepEqual(causes, [
       'ring-full',
       'unreadable',
@@ -114,6 +116,7 @@ describe('a gap', () => {
       'splice',
       'io_uring',
       'compat',
+      'skipped',
       'unknown',
       'unknown',
     ]);
