@@ -45,7 +45,8 @@ const on = (backend: Backend, ...selections: readonly Selection[]): Selection[] 
 export interface Parts {
   readonly alone: readonly Selection[];
   readonly together: readonly Selection[];
-  /** As the latter, but by `npm run test:kernels` only: `npm test` has no time for them. */
+  /** As the two above, but by `npm run test:kernels` only: `npm test` has no time for them. */
+  readonly restAlone?: readonly Selection[];
   readonly rest?: readonly Selection[];
 }
 
@@ -66,8 +67,10 @@ const PARTS: Readonly<Record<Arch, Partial<Record<Line, Parts>>>> = {
       rest: [...on('tracepoint', ENDS), ...on('fentry', PEEK)],
     },
     newest: {
-      alone: [WHOLE_MACHINE],
-      together: [LOAD, DOCTOR],
+      alone: [],
+      together: [DOCTOR],
+      restAlone: [WHOLE_MACHINE],
+      rest: [LOAD],
     },
   },
   arm64: {
@@ -117,11 +120,12 @@ export function runSuite(kernel: Kernel, peers: string, timeout: number): Promis
 /** The same with tests of the caller's choice. */
 export async function runParts(
   kernel: Kernel,
-  { alone, together, rest = [] }: Parts,
+  { alone: first, together, restAlone = [], rest = [] }: Parts,
   peers: string,
   { timeout, testTimeout, factor }: Patience,
 ): Promise<SuiteResult> {
   let output = '';
+  const alone = WITH_REST ? [...first, ...restAlone] : first;
   const batches = [...alone, ...together, ...(WITH_REST ? rest : [])];
   const commands = batches.map(
     (batch, index) => testing(batch, index, testTimeout) + (index < alone.length ? '' : ' &'),
