@@ -31,9 +31,10 @@ export function testKernels(arch: Arch): void {
       assert.ok(kernel);
       const boot = () => runSuite(kernel, peers, TIMEOUT);
       let result = await boot();
-      if (result.fault) {
-        // Of the VM, not of a test: that emulation stalls where processors are few says nothing of us.
-        context.diagnostic(`booted once more: ${result.fault}`);
+      const failed = result.tests.filter(({ failure }) => failure).map(({ name }) => name);
+      if (result.fault || failed.length) {
+        // That emulation stalls where processors are few says nothing of us, nor that probes came late by it.
+        context.diagnostic(`booted once more: ${result.fault ?? failed.join('; ')}`);
         result = await boot();
       }
       const { tests, output, fault } = result;

