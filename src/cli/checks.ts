@@ -346,15 +346,13 @@ async function backendFinding(): Promise<Finding> {
       backend === 'fentry'
         ? `fentry, at the kernel's functions for pipes and sockets${unseen}`
         : `tracepoint, at the exit of system calls; fentry is not taken: ${found.refusal}`;
-    if (found.leavesOut)
-      return {
-        ...warn(
+    const finding = found.leavesOut
+      ? warn(
           `${detail}; and without tracefs some calls are left out, which is counted`,
           'mount tracefs at /sys/kernel/tracing',
-        ),
-        extra: { lines: [], json: { backend } },
-      };
-    return { ...ok(detail), extra: { lines: [], json: { backend } } };
+        )
+      : ok(detail);
+    return { ...finding, extra: { lines: [], json: { backend } } };
   } catch (error) {
     const { explain } = await import('../sensor/explain.ts');
     const { code, reason, fix } = explain(error);

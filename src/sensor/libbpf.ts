@@ -110,7 +110,12 @@ export function checkPointer(call: string, pointer: Pointer | null): Pointer {
 /** The id by which another privileged process can get a descriptor of this map. */
 export function mapId(fd: number): number {
   // struct bpf_map_info begins with u32 type, u32 id (include/uapi/linux/bpf.h).
-  const info = Buffer.alloc(128);
-  check('bpf_obj_get_info_by_fd', libbpf().objectInfo(fd, info, [info.length]));
-  return info.readUInt32LE(4);
+  return objectInfo(fd, 128).readUInt32LE(4);
+}
+
+/** The first `size` bytes of what the kernel tells of a map or a program. */
+export function objectInfo(fd: number, size: number): Buffer {
+  const info = Buffer.alloc(size);
+  check('bpf_obj_get_info_by_fd', libbpf().objectInfo(fd, info, [size]));
+  return info;
 }

@@ -22,7 +22,8 @@ export interface KernelWords {
 const PREEMPTING = /^(?:full|lazy)$/;
 
 /** As far as is known: one that tells nothing is taken to do so. */
-export function preempts({ modes, version, commandLine, config }: KernelWords): boolean {
+export function preempts(words: KernelWords): boolean {
+  const { modes, version, commandLine } = words;
   const used = /\((\w+)\)/.exec(modes ?? '')?.[1];
   if (used) return PREEMPTING.test(used);
   if (!version.includes('PREEMPT')) return false;
@@ -30,18 +31,21 @@ export function preempts({ modes, version, commandLine, config }: KernelWords): 
   if (!version.includes('PREEMPT_DYNAMIC')) return true;
   const chosen = /(?:^|\s)preempt=(\w+)/.exec(commandLine ?? '')?.[1];
   if (chosen) return PREEMPTING.test(chosen);
-  return !/^CONFIG_PREEMPT_(?:NONE|VOLUNTARY)=y$/m.test(config ?? '');
+  return !/^CONFIG_PREEMPT_(?:NONE|VOLUNTARY)=y$/m.test(words.config ?? '');
 }
 
 /** Does the running kernel? */
 export function preemptsItself(): boolean {
   const text = (path: string) => read(path)?.toString('latin1');
-  const packed = read('/proc/config.gz');
   return preempts({
     modes: text('/sys/kernel/debug/sched/preempt'),
     version: version(),
     commandLine: text('/proc/cmdline'),
-    config: packed ? gunzipSync(packed).toString('latin1') : text(`/boot/config-${release()}`),
+    // Only where it is needed: it takes milliseconds.
+    get config() {
+      const packed = read('/proc/config.gz');
+      return packed ? gunzipSync(packed).toString('latin1') : text(`/boot/config-${release()}`);
+    },
   });
 }
 

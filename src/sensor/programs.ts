@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
 import { type Backend, FENTRY_PROGRAMS, type HookPlan } from './backend.ts';
 import { hasTracepoint, kernelFunction } from './kernel-types.ts';
-import { check, checkPointer, libbpf, mapId, type Pointer } from './libbpf.ts';
+import { check, checkPointer, libbpf, mapId, objectInfo, type Pointer } from './libbpf.ts';
 import type { LossCount, PendingLoss } from './messages.ts';
 import { BPF_F_SLEEPABLE, BPF_TRACE_UPROBE_MULTI, type UprobeSupport } from './uprobes.ts';
 
@@ -63,6 +63,16 @@ export function objectPath(): string {
   const arch = process.arch === 'arm64' ? 'arm64' : 'x86';
   const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
   return join(root, 'dist', 'bpf', `mcpspy-${arch}.bpf.o`);
+}
+
+/** The keys of a map, of `size` bytes each. */
+function* keysOf(fd: number, size: number): Generator<Buffer> {
+  for (let key: Buffer | null = null; ; ) {
+    const next = Buffer.alloc(size);
+    if (libbpf().nextKey(fd, key, next) < 0) return;
+    yield next;
+    key = next;
+  }
 }
 
 /** The kernel part, loaded. Everything is undone by `close`, or by the end of this process. */
@@ -286,15 +296,9 @@ export class Programs {
 
   /** Those watched by name (not by whole-machine mode). */
   watched(): number[] {
-    const pids: number[] = [];
-    const fd = this.#fd('scope');
-    for (let key: Buffer | null = null; ; ) {
-      const next = Buffer.alloc(4);
-      if (libbpf().nextKey(fd, key, next) < 0) return pids;
-      const pid = next.readUInt32LE();
-      if (this.inScope(pid)) pids.push(pid);
-      key = next;
-    }
+    return [...keysOf(this.#fd('scope'), 4)]
+      .map((key) => key.readUInt32LE())
+      .filter((pid) => this.inScope(pid));
   }
 
   /** Is this process watched by name (not by whole-machine mode)? */
@@ -338,11 +342,8 @@ export class Programs {
   /** How often the kernel left one of our programs out, because the same one was at work on that processor. */
   #skipped(): number {
     let sum = 0;
-    for (const fd of this.#attached) {
-      const info = Buffer.alloc(PROGRAM_INFO.size);
-      check('bpf_obj_get_info_by_fd', libbpf().objectInfo(fd, info, [info.length]));
-      sum += Number(info.readBigUInt64LE(PROGRAM_INFO.recursionMisses));
-    }
+    for (const fd of this.#attached)
+      sum += Number(objectInfo(fd, PROGRAM_INFO.size).readBigUInt64LE(PROGRAM_INFO.recursionMisses));
     return sum;
   }
 
@@ -351,11 +352,7 @@ export class Programs {
     const pending: PendingLoss[] = [];
     const fd = this.#fd('streams');
     const value = Buffer.alloc(STREAM.size);
-    let key: Buffer | null = null;
-    for (;;) {
-      const next = Buffer.alloc(16);
-      if (libbpf().nextKey(fd, key, next) < 0) return pending;
-      key = next;
+    for (const key of keysOf(fd, 16)) {
       if (libbpf().lookup(fd, key, value) < 0) continue;
       const stream = Number(value.readBigUInt64LE(STREAM.id));
       const held = Number(value.readBigUInt64LE(STREAM.heldBytes));
@@ -379,5 +376,6 @@ export class Programs {
           cause: value.readUInt32LE(STREAM.lostCause),
         });
     }
+    return pending;
   }
 }

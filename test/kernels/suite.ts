@@ -45,7 +45,10 @@ const on = (backend: Backend, ...selections: readonly Selection[]): Selection[] 
 export interface Parts {
   readonly alone: readonly Selection[];
   readonly together: readonly Selection[];
-  /** As the two above, but by `npm run test:kernels` only: `npm test` has no time for them. */
+}
+
+/** With those that `npm test` has no time for, and only `npm run test:kernels` runs. */
+interface PartsWithRest extends Parts {
   readonly restAlone?: readonly Selection[];
   readonly rest?: readonly Selection[];
 }
@@ -54,7 +57,7 @@ export interface Parts {
 const WITH_REST = process.env['MCPSPY_TEST_KERNELS'] === 'all';
 
 /** As much as fits into three minutes a kernel: without KVM a capture takes from ten to thirty seconds. */
-const PARTS: Readonly<Record<Arch, Partial<Record<Line, Parts>>>> = {
+const PARTS: Readonly<Record<Arch, Partial<Record<Line, PartsWithRest>>>> = {
   amd64: {
     '6.1': {
       alone: [WHOLE_MACHINE],
@@ -113,20 +116,22 @@ export interface Patience {
  * @throws when the VM cannot be started at all.
  */
 export function runSuite(kernel: Kernel, peers: string, timeout: number): Promise<SuiteResult> {
-  const parts = PARTS[kernel.arch][kernel.line] ?? { alone: [], together: [] };
+  const { alone = [], together = [], restAlone = [], rest = [] } = PARTS[kernel.arch][kernel.line] ?? {};
+  const parts = WITH_REST
+    ? { alone: [...alone, ...restAlone], together: [...together, ...rest] }
+    : { alone, together };
   return runParts(kernel, parts, peers, { timeout, testTimeout: 300_000, factor: 5 });
 }
 
 /** The same with tests of the caller's choice. */
 export async function runParts(
   kernel: Kernel,
-  { alone: first, together, restAlone = [], rest = [] }: Parts,
+  { alone, together }: Parts,
   peers: string,
   { timeout, testTimeout, factor }: Patience,
 ): Promise<SuiteResult> {
   let output = '';
-  const alone = WITH_REST ? [...first, ...restAlone] : first;
-  const batches = [...alone, ...together, ...(WITH_REST ? rest : [])];
+  const batches = [...alone, ...together];
   const commands = batches.map(
     (batch, index) => testing(batch, index, testTimeout) + (index < alone.length ? '' : ' &'),
   );

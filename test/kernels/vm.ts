@@ -118,7 +118,7 @@ export async function inGuest(given: GuestCommand): Promise<GuestResult> {
     }
     const options = [
       ...machine.options,
-      ...['-accel', 'tcg,thread=multi', '-smp', process.env['QSMP'] ?? '2', '-m', '3072'],
+      ...['-accel', 'tcg,thread=multi', '-smp', '2', '-m', '3072'],
       ...[
         '-object',
         'memory-backend-memfd,id=memory,size=3072M,share=on',
