@@ -189,7 +189,7 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 			return 0;
 		to = start + length;
 		owned = take(stream, start, to);
-		from = start < stream->blind_end ? start : owned;
+		from = start < stream->blind_end || stream->shared ? start : owned;
 		skip = from - start;
 		if (owned > start) {
 			struct stream_key key = channel->key;
@@ -208,6 +208,9 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 		from = __sync_fetch_and_add(&stream->written, length);
 		to = from + length;
 		if (stream->writer != tgid) {
+			/* Their calls may return in another order than their bytes went in. */
+			if (stream->writer && (channel->kind == KIND_PIPE || channel->kind == KIND_UNIX_STREAM))
+				stream->shared = 1;
 			stream->writer = tgid;
 			tell_end(stream, tgid, file, fd, 0);
 			if (channel->kind == KIND_TCP)
@@ -238,7 +241,7 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 	transfer->owned = owned;
 	transfer->tgid = tgid;
 	transfer->fd = fd;
-	transfer->flags = (reading ? FLAG_READ : 0) | resumed;
+	transfer->flags = (reading ? FLAG_READ : 0) | (stream->shared ? FLAG_SHARED : 0) | resumed;
 	transfer->last_flags = channel->kind == KIND_UNIX_SEQPACKET ? FLAG_PACKET_END : 0;
 	transfer->iov = memory->iov;
 	transfer->segments = memory->segments;

@@ -41,6 +41,7 @@ enum record_flags {
 	FLAG_MAY_ARRIVE = 32, /* gap: the other end's calls may still supply the bytes */
 	FLAG_RESUMED = 64,    /* the first bytes of a stream whose verdict's term is over */
 	FLAG_STRANGER = 128,  /* endpoint: out of scope; told by its connect() or accept() */
+	FLAG_SHARED = 256,    /* several processes have written: both ends hand over all that they move */
 };
 
 enum stream_kind {

@@ -65,7 +65,7 @@ struct stream {
 	u32 first_seq; /* TCP: sequence number of the byte at position 0 */
 	u32 writer_placed, reader_placed; /* TCP: this end's count stands where the sequence numbers say */
 	u32 replaced; /* one end is putting another stream in its place */
-	u32 reserved;
+	u32 shared;   /* several processes have written: see FLAG_SHARED */
 	u64 lost_by_reader; /* up to here its calls have lost bytes */
 };
 

@@ -58,6 +58,7 @@ describe('a record of data', () => {
       fromReader: false,
       packetEnd: false,
       resumed: false,
+      shared: false,
       bytes: Buffer.from('hello'),
     });
   });
@@ -65,6 +66,7 @@ describe('a record of data', () => {
   test('says whose call supplied them and whether a packet ends', () => {
     assert.equal(decodeData(data(FLAG.read), AT)?.fromReader, true);
     assert.equal(decodeData(data(FLAG.packetEnd), AT)?.packetEnd, true);
+    assert.equal(decodeData(data(FLAG.shared), AT)?.shared, true);
   });
 
   test('lies in the ring: nothing is copied', () => {

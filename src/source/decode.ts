@@ -83,6 +83,7 @@ export function decodeData(ring: Buffer, at: number): DataRecord | undefined {
     fromReader: (flags & FLAG.read) !== 0,
     packetEnd: (flags & FLAG.packetEnd) !== 0,
     resumed: (flags & FLAG.resumed) !== 0,
+    shared: (flags & FLAG.shared) !== 0,
     bytes: ring.subarray(start, start + ring.readUInt32LE(at + DATA.length)),
   };
 }

@@ -85,6 +85,8 @@ describe('what src/source/layout.ts says of bpf/record.h is what the compiler ma
       FLAG_PLACED: FLAG.placed,
       FLAG_MAY_ARRIVE: FLAG.mayArrive,
       FLAG_RESUMED: FLAG.resumed,
+      FLAG_STRANGER: FLAG.stranger,
+      FLAG_SHARED: FLAG.shared,
       COMM_LEN: COMM_LENGTH,
       PATH_LEN: PATH_LENGTH,
       PAYLOAD_CHUNK,

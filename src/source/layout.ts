@@ -23,6 +23,7 @@ export const FLAG = {
   mayArrive: 32,
   resumed: 64,
   stranger: 128,
+  shared: 256,
 } as const;
 
 /** `struct record_head`. */

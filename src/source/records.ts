@@ -18,6 +18,8 @@ export interface DataRecord {
   readonly packetEnd: boolean;
   /** Copying had been stopped until a message would begin; here it does. */
   readonly resumed?: boolean;
+  /** Several processes have written to the stream: both ends hand over all that they move. */
+  readonly shared?: boolean;
   /** Valid only while the record is being handled: it lies in the ring. */
   readonly bytes: Buffer;
 }

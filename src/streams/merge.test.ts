@@ -76,23 +76,23 @@ describe('who wrote what the reader had supplied', () => {
 
   test('is told by the bytes where two calls return in another order than they wrote', () => {
     const { merge, text, confirmed } = collected();
-    merge.data(dataOf(0, 'first second', READER));
-    merge.data(dataOf(0, 'second', other));
-    merge.data(dataOf(6, 'first ', WRITER));
-    assert.equal(text(), 'first second');
+    merge.data(dataOf(0, 'first\nsecond\n', READER));
+    merge.data(dataOf(0, 'second\n', other));
+    merge.data(dataOf(7, 'first\n', WRITER));
+    assert.equal(text(), 'first\nsecond\n');
     assert.deepEqual(confirmed, [
-      [6, 6, 3],
+      [6, 7, 3],
       [0, 6, 1],
     ]);
   });
 
   test('is told, too, of the one whose bytes were read, when another returns first whose bytes were not', () => {
     const { merge, text, confirmed } = collected();
-    merge.data(dataOf(0, 'first ', READER));
-    merge.data(dataOf(0, 'second', other));
-    merge.data(dataOf(6, 'first ', WRITER));
-    merge.data(dataOf(12, 'third', READER));
-    assert.equal(text(), 'first secondthird');
+    merge.data(dataOf(0, 'first\n', READER));
+    merge.data(dataOf(0, 'second\n', other));
+    merge.data(dataOf(7, 'first\n', WRITER));
+    merge.data(dataOf(13, 'third\n', READER));
+    assert.equal(text(), 'first\nsecond\nthird\n');
     assert.deepEqual(confirmed, [[0, 6, 1]]);
   });
 });

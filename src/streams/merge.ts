@@ -5,10 +5,11 @@
  * The kernel programs copy a byte at whichever end's call returns first, so the
  * same bytes may be supplied by the reader before the writer's call returns. Bytes
  * that the reader supplied are remembered until the writer confirms them: equal
- * bytes are dropped, different ones are another writer's and are kept.
+ * bytes are dropped, different ones are another writer's: see SharedWriting.
  */
 import type { DataRecord, GapRecord } from '../source/records.ts';
 import type { LossCause } from './frame.ts';
+import { SharedWriting } from './shared-writing.ts';
 
 /**
  * The bytes a reader supplied ahead that we keep to compare, at most. Writes up to PIPE_BUF are
@@ -65,6 +66,8 @@ export class Merge<T> {
   /** The stream; to be set before the first record. */
   of!: T;
   #position = 0;
+  /** Once several processes have written. */
+  #shared: SharedWriting | undefined;
   /** Supplied by the reader, not confirmed yet, and the position behind it. */
   #ahead: Buffer | undefined;
   #aheadEnd = 0;
@@ -92,7 +95,7 @@ export class Merge<T> {
 
   /** Does something wait for a hole to close? */
   get waiting(): boolean {
-    return this.#early.length > 0;
+    return this.#early.length > 0 || this.#shared?.waiting === true;
   }
 
   /** From here on bytes are missing on purpose, until `data` is called again. */
@@ -101,6 +104,7 @@ export class Merge<T> {
     this.#unplaced = undefined;
     this.#early = NONE;
     this.#ahead = undefined;
+    this.#shared = undefined;
   }
 
   /** The kernel numbers this stream's bytes from 0 again; nothing more will come under the old numbers. */
@@ -108,6 +112,7 @@ export class Merge<T> {
     this.expire(Number.POSITIVE_INFINITY);
     this.#position = 0;
     this.#ahead = undefined;
+    this.#shared = undefined;
   }
 
   data(record: DataRecord): void {
@@ -169,6 +174,7 @@ export class Merge<T> {
    * @param patience How long one end may take for what the other moved unseen, nanoseconds.
    */
   expire(time: number, patience: { readonly reader: number; readonly writer: number } = NO_PATIENCE): void {
+    this.#shared?.expire(time);
     for (;;) {
       const index = this.#early.findIndex((early) => !this.#mayCome(early, time, patience));
       const first = this.#early[index];
@@ -218,20 +224,30 @@ export class Merge<T> {
 
   #accept(record: DataRecord): void {
     const { bytes, offset } = record;
-    const known = Math.min(this.#position - offset, bytes.length);
-    if (known > 0 && !record.fromReader) {
-      const place = this.#placeOf(bytes, offset, known);
-      if (place === undefined) {
-        // Another writer's bytes: this reader has not had them yet. Its own may still be confirmed.
-        const ahead = this.#ahead;
-        this.#emit(bytes, this.#position, record);
-        this.#ahead = ahead;
-        return;
-      }
-      this.#sink.confirmed(this.of, place, known, record);
+    const known = Math.max(0, Math.min(this.#position - offset, bytes.length));
+    if (record.shared) this.#share();
+    // Threads of one process are not seen to be several writers until their calls cross.
+    else if (known > 0 && !record.fromReader && !this.#isInPlace(bytes, offset, known)) this.#share();
+    if (this.#shared) {
+      this.#position = Math.max(this.#position, offset + bytes.length);
+      if (record.fromReader) this.#shared.read(offset, bytes, record);
+      else this.#shared.written(bytes, known, record);
+      return;
     }
-    if (known >= bytes.length) return;
-    this.#emit(known > 0 ? bytes.subarray(known) : bytes, this.#position, record);
+    if (known > 0 && !record.fromReader) this.#confirm(offset, known, record);
+    if (known < bytes.length) this.#emit(known > 0 ? bytes.subarray(known) : bytes, this.#position, record);
+  }
+
+  #share(): void {
+    if (this.#shared) return;
+    const sink = {
+      bytes: (bytes: Buffer, at: number, record: Supplier) => this.#sink.bytes(this.of, bytes, at, record),
+      confirmed: (at: number, length: number, record: Supplier) =>
+        this.#sink.confirmed(this.of, at, length, record),
+    };
+    const ahead = this.#ahead && { at: this.#aheadEnd - this.#ahead.length, bytes: this.#ahead };
+    this.#shared = new SharedWriting(sink, this.#position, ahead);
+    this.#ahead = undefined;
   }
 
   #emit(bytes: Buffer, offset: number, record: DataRecord): void {
@@ -258,25 +274,26 @@ export class Merge<T> {
   }
 
   /**
-   * Where the first `known` of these bytes are among those that the reader supplied; `undefined` if it has not had
-   * them. What cannot be compared is believed to be at its place.
+   * Are the first `known` of these bytes what the reader supplied at their place? What cannot be compared is
+   * believed to be.
    */
-  #placeOf(bytes: Buffer, offset: number, known: number): number | undefined {
-    if (!this.#ahead) return offset;
+  #isInPlace(bytes: Buffer, offset: number, known: number): boolean {
+    if (!this.#ahead) return true;
     const start = this.#aheadEnd - this.#ahead.length;
     const from = Math.max(offset, start);
     const to = Math.min(offset + known, this.#aheadEnd);
-    const overlaps = from < to;
-    const expected = this.#ahead.subarray(from - start, Math.max(from, to) - start);
-    if (overlaps && expected.equals(bytes.subarray(from - offset, to - offset))) {
-      const rest = this.#ahead.subarray(to - start);
+    return (
+      from >= to ||
+      this.#ahead.subarray(from - start, to - start).equals(bytes.subarray(from - offset, to - offset))
+    );
+  }
+
+  #confirm(offset: number, length: number, record: DataRecord): void {
+    if (this.#ahead) {
+      const rest = this.#ahead.subarray(Math.max(0, offset + length - (this.#aheadEnd - this.#ahead.length)));
       this.#ahead = rest.length ? rest : undefined;
-      return offset;
     }
-    // Two writers' calls may return in another order than their bytes went in.
-    const elsewhere = known === bytes.length ? this.#ahead.indexOf(bytes) : -1;
-    if (elsewhere >= 0) return start + elsewhere;
-    return overlaps ? undefined : offset;
+    this.#sink.confirmed(this.of, offset, length, record);
   }
 
   #hold(at: number, early: Early): void {
@@ -336,8 +353,9 @@ export class Merge<T> {
     endsLine: boolean | undefined,
     cause: LossCause,
   ): void {
-    const offset = this.#position;
-    this.#position = offset + bytes;
+    const offset = this.#shared?.end ?? this.#position;
+    this.#position += bytes;
+    this.#shared?.lost(bytes);
     this.#ahead = undefined;
     this.#sink.lost(this.of, { time, offset, bytes, lines, endsLine, cause });
   }
