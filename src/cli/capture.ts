@@ -209,15 +209,17 @@ export class Capture {
     const seconds = (performance.now() - this.#startedAt) / 1000;
     const losses = this.#losses.total(stopped?.losses ?? []);
     this.#debug(`kernel losses ${JSON.stringify(stopped?.losses ?? [])}`);
+    const { unseen } = this.#analyzer;
     const undecoded = this.#tracker.encrypted.undecoded();
     const summary = {
       ...this.#statistics.summary(seconds, losses, this.#analyzer.repeats),
       backend: this.#ready.backend,
       ...(undecoded.length ? { undecoded } : {}),
+      ...(unseen.streams ? { unseen } : {}),
     };
     this.#bus.emit('summary', summary);
     if (!this.#options.quiet) this.#messages.write(formatSummaryText(summary).trimEnd());
-    else if (Object.keys(summary.losses).length)
+    else if (Object.keys(summary.losses).length || unseen.streams)
       this.say('warn', 'bytes were lost, or may have been; the summary in the output file says why');
     for (const sink of [...this.#outputs.sinks, this.#messages]) sink.close();
     this.sensor.release();

@@ -2,7 +2,7 @@
 /** Frames in, events out: decides what is MCP, pairs questions with answers and tells the bus. */
 import type { Bus } from '../bus.ts';
 import type { StreamItem, StreamRef } from '../streams/frame.ts';
-import type { Repeats } from './events.ts';
+import type { Repeats, Unseen } from './events.ts';
 import { HttpAnalyzer } from './http.ts';
 import { Reporter } from './reporter.ts';
 import { StdioAnalyzer } from './stdio.ts';
@@ -65,6 +65,11 @@ export class Analyzer {
   /** The capture is over: nothing waits any longer. */
   finish(): void {
     this.#reporter.finish();
+  }
+
+  /** Streams that were lost as a whole, as far as that is known by now. */
+  get unseen(): Unseen {
+    return this.#stdio.unseen;
   }
 
   /** Messages that came again and were not shown again. */

@@ -239,6 +239,14 @@ export interface Summary {
   /** TLS that was seen and could not be read. */
   readonly undecoded?: readonly UndecodedTls[];
   readonly losses: Losses;
+  /** What was lost of streams of which nothing else was seen, so that nobody knows what it was; absent when nothing. */
+  readonly unseen?: Unseen;
+}
+
+/** Streams that were lost as a whole. */
+export interface Unseen {
+  readonly streams: number;
+  readonly bytes: number;
 }
 
 /** Messages that were seen again without having been sent again. */

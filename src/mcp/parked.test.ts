@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { StreamItem } from '../streams/frame.ts';
+import type { LossCause, StreamItem } from '../streams/frame.ts';
 import { ALL_PARKED_BYTES, PARKED_BYTES, Parked } from './parked.ts';
 
 function frame(stream: number, time: number, size = 10): StreamItem {
@@ -73,6 +73,25 @@ describe('what is parked', () => {
     assert.ok(gap?.kind === 'gap');
     assert.deepEqual([gap.time, gap.bytes, gap.frames, gap.cause], [7, 300, 3, 'stopped']);
     assert.equal(after?.time, 8);
+  });
+
+  test('was lost as a whole where it is let go, and nothing but losses from the first byte on was ever known', () => {
+    const gap = (stream: number, offset: number, cause: LossCause = 'ring-full'): StreamItem => {
+      const { time, stream: of, from, to } = { from: undefined, to: undefined, ...frame(stream, 1) };
+      return { kind: 'gap', stream: of, from, to, time, offset, bytes: 100, frames: 1, cause };
+    };
+    const parked = new Parked();
+    const all = [gap(1, 0), gap(1, 100), gap(2, 0), frame(2, 2), gap(3, 50), gap(4, 0), gap(5, 0, 'stopped')];
+    for (const item of all) parked.add(item);
+    for (const stream of [1, 2, 3, 5, 6]) parked.letGo(stream);
+    parked.take([4]);
+    assert.deepEqual(parked.unseen(), { streams: 1, bytes: 200 });
+    assert.deepEqual(parked.streams(), []);
+    for (const item of [gap(7, 0), gap(8, 0)]) parked.add(item);
+    assert.deepEqual(
+      parked.unseen((stream) => stream === 8),
+      { streams: 2, bytes: 300 },
+    );
   });
 
   test('takes so much room in all and no more: the stream parked first is forgone first', () => {

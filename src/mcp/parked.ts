@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Frames kept while nobody knows yet whether their stream is worth showing. */
 import type { Gap, StreamItem } from '../streams/frame.ts';
+import type { Unseen } from './events.ts';
 
 /** A stream that has not shown itself to be MCP within so many bytes is given up. */
 export const PARKED_BYTES = 256 << 10;
@@ -19,6 +20,15 @@ export class Parked {
   /** Oldest first. */
   readonly #byStream = new Map<number, OfStream>();
   #room = 0;
+  /** Of those let go. */
+  readonly #unseen = { streams: 0, bytes: 0 };
+
+  /** Streams of which nothing but losses was ever known: those let go, and of those parked the ones that `counts` says. */
+  unseen(counts: (stream: number) => boolean = () => true): Unseen {
+    const all = { ...this.#unseen };
+    for (const [stream, { items }] of this.#byStream) if (counts(stream)) addUnseen(all, items);
+    return all;
+  }
 
   /** @returns whether the stream is still within its allowance. */
   add(item: StreamItem): boolean {
@@ -33,7 +43,7 @@ export class Parked {
     for (const oldest of this.#byStream.keys()) {
       if (this.#room <= ALL_PARKED_BYTES) break;
       const { items } = this.#byStream.get(oldest) ?? { items: [] };
-      if (items.length === 1 && items[0]?.kind === 'gap') this.drop(oldest);
+      if (items.length === 1 && items[0]?.kind === 'gap') this.letGo(oldest);
       else this.forgo(oldest);
     }
     return parked.bytes <= PARKED_BYTES && parked.items.length <= PARKED_ITEMS;
@@ -58,6 +68,12 @@ export class Parked {
     return items.sort((a, b) => a.time - b.time);
   }
 
+  /** Its stream has not shown itself to be worth showing. Where all of it was lost, that is counted. */
+  letGo(stream: number): void {
+    addUnseen(this.#unseen, this.#byStream.get(stream)?.items ?? []);
+    this.drop(stream);
+  }
+
   drop(stream: number): void {
     const parked = this.#byStream.get(stream);
     if (!parked) return;
@@ -79,6 +95,18 @@ export class Parked {
 
 function roomOf(item: StreamItem): number {
   return OVERHEAD + (item.kind === 'frame' ? item.size : 0);
+}
+
+/** Counts a stream if all of it was lost from the first byte on. */
+function addUnseen(sum: { streams: number; bytes: number }, items: readonly StreamItem[]): void {
+  let end = 0;
+  for (const item of items) {
+    const lost = item.kind === 'gap' && item.cause !== 'stopped' && item.cause !== 'joined';
+    if (!lost || item.offset !== end) return;
+    end += item.bytes;
+  }
+  if (end > 0) sum.streams++;
+  sum.bytes += end;
 }
 
 /** What is not kept was not wanted at the time, as what the kernel has not copied. */

@@ -3,7 +3,7 @@
 import type { Endpoint, Frame, Gap, StreamItem, StreamRef } from '../streams/frame.ts';
 import { Connections, type Ends } from './connections.ts';
 import type { StreamConversation } from './conversation.ts';
-import type { RpcId } from './events.ts';
+import type { RpcId, Unseen } from './events.ts';
 import { provesMcp } from './evidence.ts';
 import { type Messages, parse } from './frame-content.ts';
 import type { RpcMessage } from './jsonrpc.ts';
@@ -65,6 +65,11 @@ export class StdioAnalyzer {
     // A server that was started again left more than one process behind.
     if (over?.server)
       for (const [pid, conversation] of this.#servers) if (conversation === over) this.#servers.delete(pid);
+  }
+
+  /** Streams that were lost as a whole, as far as that is known by now. */
+  get unseen(): Unseen {
+    return this.#parked.unseen((stream) => !this.#isForeign(stream));
   }
 
   /** What was kept back of a stream, which turned out to carry something else than lines. */
@@ -146,8 +151,14 @@ export class StdioAnalyzer {
   }
 
   #drop(stream: number): void {
-    this.#parked.drop(stream);
+    if (this.#isForeign(stream)) this.#parked.drop(stream);
+    else this.#parked.letGo(stream);
     this.#reporter.release(stream);
+  }
+
+  /** Where the other direction of its socket is none of ours, neither is this one. */
+  #isForeign(stream: number): boolean {
+    return this.#connections.get(this.#control.pairOf(stream))?.nature === 'foreign';
   }
 
   /** What was kept back of these streams; who was at its ends may have become known since. */

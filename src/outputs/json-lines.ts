@@ -149,6 +149,7 @@ export function formatSummary(summary: Summary, time: number = Date.now() * 1e6)
       hosts,
     })),
     losses: summary.losses,
+    unseen: summary.unseen,
   });
 }
 

@@ -107,6 +107,11 @@ test('TLS that could not be read is told with its process, library, reason, conn
   assert.doesNotMatch(formatSummaryText({ ...nothing, undecoded: [] }), /TLS/);
 });
 
+test('what was lost as a whole is told, and that nobody knows what it was', () => {
+  const text = formatSummaryText({ ...nothing, unseen: { streams: 2, bytes: 12345 } });
+  assert.match(text, /\nunseen {4}12\.1 KiB, all of 2 streams: lost before it was known what it is\n$/);
+});
+
 test('HTTP exchanges are counted, and what was seen again and shown once', () => {
   const frames = { request: 2, response: 1, http: 1 };
   const text = formatSummaryText({ ...nothing, frames, repeats: { replayed: 1200, bothEnds: 3 } });

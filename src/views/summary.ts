@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 import type {
   CallStatistics,
-  Losses,
   Party,
   Repeats,
   ServerStatistics,
@@ -47,7 +46,7 @@ function overview(summary: Summary): string {
   if (kinds.length > 0) lines.push(`frames    ${kinds.join(', ')}`);
   if (odd.length > 0) lines.push(`requests  ${odd.join(', ')}`);
   if (summary.repeats) lines.push(...repeatLines(summary.repeats));
-  lines.push(...lossLines(summary.losses));
+  lines.push(...lossLines(summary));
   return lines.join('\n');
 }
 
@@ -60,13 +59,17 @@ function repeatLines({ replayed, bothEnds }: Repeats): string[] {
   return some.length > 0 ? [`repeats   ${some.join(', ')}; shown once`] : [];
 }
 
-function lossLines(losses: Losses): string[] {
+function lossLines({ losses, unseen }: Summary): string[] {
   const lines: string[] = [];
   for (const [cause, loss] of Object.entries(losses)) {
     if (loss.bytes === 0 && loss.records === 0 && loss.frames === 0) continue;
     const words = LOSS_WORDS[cause as LossCause] ?? escapeControl(cause);
     const amount = `${formatCount(loss.bytes)} bytes, ${formatCount(loss.records)} records, ${formatCount(loss.frames)} frames`;
     lines.push(`lost      ${amount}: ${words}`);
+  }
+  if (unseen) {
+    const amount = `${formatBytes(unseen.bytes)}, all of ${formatCount(unseen.streams)} ${unseen.streams === 1 ? 'stream' : 'streams'}`;
+    lines.push(`unseen    ${amount}: lost before it was known what it is`);
   }
   return lines.length > 0 ? lines : ['lost      nothing was lost'];
 }

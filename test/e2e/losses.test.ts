@@ -201,6 +201,36 @@ test('a ring that is full for ten seconds: what was sent is captured or lost, to
   assert.equal(losses['ring-full'].frames, (first ?? 0) + (second ?? 0));
 });
 
+test('streams that begin and end while the ring is full are told, too, if only how many', {
+  skip: cannotCapture,
+}, async () => {
+  const load = join(scratch(), 'load');
+  const gcc = spawnSync('gcc', ['-O2', '-pthread', '-o', load, join(ROOT, 'bench', 'peers', 'load.c')]);
+  assert.equal(gcc.status, 0, String(gcc.stderr));
+  const script = `
+import os, subprocess, sys, time
+flood = subprocess.Popen([sys.argv[1], "client", "300", "0", "3", sys.argv[1], "serve", "300"], stdout=subprocess.DEVNULL)
+time.sleep(1)
+for id in range(100):
+    out, into = os.pipe()
+    os.write(into, b'{"jsonrpc":"2.0","id":"short %d","method":"tools/list"}\\n' % id)
+    os.read(out, 1000)
+    os.close(out), os.close(into)
+flood.wait()
+`;
+  const result = await captureRun(['python3', '-c', script, load], {
+    options: ['-q', '--ring-size', '256K'],
+  });
+  const short = result.messages.filter(({ id }) => String(id).startsWith('short')).length;
+  const { unseen } = result.summary;
+  assert.equal(short + unseen.streams, 100);
+  assert.ok(unseen.streams > 10, 'too little was lost to test anything');
+  assert.ok(
+    unseen.bytes >= 55 * unseen.streams && unseen.bytes <= 56 * unseen.streams,
+    `${unseen.bytes} bytes`,
+  );
+});
+
 test('the monitor stands still for five seconds under load', { skip: cannotCapture }, async () => {
   const movers = new Movers(scratch());
   const storms: Record<string, Movement> = {
