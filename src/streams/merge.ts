@@ -229,9 +229,9 @@ export class Merge<T> {
     // Threads of one process are not seen to be several writers until their calls cross.
     else if (known > 0 && !record.fromReader && !this.#isInPlace(bytes, offset, known)) this.#share();
     if (this.#shared) {
-      this.#position = Math.max(this.#position, offset + bytes.length);
       if (record.fromReader) this.#shared.read(offset, bytes, record);
-      else this.#shared.written(bytes, known, record);
+      else this.#shared.written(offset, bytes, record);
+      this.#position = this.#shared.position;
       return;
     }
     if (known > 0 && !record.fromReader) this.#confirm(offset, known, record);
@@ -245,7 +245,11 @@ export class Merge<T> {
       confirmed: (at: number, length: number, record: Supplier) =>
         this.#sink.confirmed(this.of, at, length, record),
     };
-    const ahead = this.#ahead && { at: this.#aheadEnd - this.#ahead.length, bytes: this.#ahead };
+    const ahead = this.#ahead && {
+      at: this.#aheadEnd - this.#ahead.length,
+      bytes: this.#ahead,
+      time: this.#suppliedAt,
+    };
     this.#shared = new SharedWriting(sink, this.#position, ahead);
     this.#ahead = undefined;
   }

@@ -163,13 +163,33 @@ describe('of several writers', () => {
     assert.equal(end(), 'hello of 1\nhello of 2\nping\nping\n');
   });
 
-  test('one waits for the rest of a line of which the reader had the beginning', () => {
+  test('the second is told first where the reader had no more than the beginning of a line', () => {
     const { model, end } = begun();
-    const long = model.write(1, 'a long line\n');
-    model.reads(6);
+    const first = model.write(1, 'a line\n');
+    model.reads(3);
+    model.returns(model.write(2, 'a short line\n'));
+    model.returns(first);
+    assert.equal(end(), 'hello of 1\nhello of 2\na short line\na line\n');
+  });
+
+  test('the beginning of a line whose rest does not come is told after 200 ms', () => {
+    const { merge, model, text } = begun();
+    model.write(1, 'no line');
+    model.reads();
+    assert.equal(merge.waiting, true);
+    merge.expire(3e8);
+    assert.equal(merge.waiting, false);
+    assert.equal(text(), 'hello of 1\nhello of 2\nno line');
+  });
+
+  test('one waits for the rest of a long line of which the reader had the beginning', () => {
+    const { model, end } = begun();
+    const line = `${'long '.repeat(2000)}\n`;
+    const long = model.write(1, line);
+    model.reads(6000);
     model.returns(model.write(2, 'short\n'));
     model.returns(long);
-    assert.equal(end(), 'hello of 1\nhello of 2\na long line\nshort\n');
+    assert.equal(end(), `hello of 1\nhello of 2\n${line}short\n`);
   });
 
   test('the rest of a long line is told by its writer or by pieces of its reader, whichever comes first', () => {
@@ -194,15 +214,42 @@ describe('of several writers', () => {
     }
   });
 
+  test('a long message is told once, by whichever end is first, in whatever pieces it is read', () => {
+    const long = `${'x'.repeat(60_000)}\n`;
+    for (const first of ['reader', 'writer'])
+      for (const pieces of [1, 7]) {
+        const { model, end } = begun();
+        const number = model.write(1, long);
+        if (first === 'writer') model.returns(number);
+        for (let piece = 0; piece < pieces; piece++) model.reads(Math.ceil(long.length / pieces));
+        model.returns(number);
+        model.returns(model.write(2, 'short\n'));
+        assert.equal(end(), `hello of 1\nhello of 2\n${long}short\n`, `${first} first, ${pieces} pieces`);
+      }
+  });
+
+  test('what has been told long before it is read is told once, and so is what comes between', () => {
+    const { model, end } = begun();
+    for (let id = 0; id < 10_000; id++)
+      model.returns(model.write(1 + (id % 2), `this is the message ${id}\n`));
+    const late = model.write(3, 'late\n');
+    const [one, other] = [model.write(1, 'one\n'), model.write(2, 'other\n')];
+    for (const each of [other, one]) model.returns(each);
+    model.reads();
+    model.returns(late);
+    assert.deepEqual(sorted(end()), sorted(model.sent));
+  });
+
   test('one waits for no longer than two seconds', () => {
     const { merge, model, text } = begun();
-    model.write(1, 'never ends\n');
-    model.reads(5);
+    const line = 'never ends '.repeat(1000);
+    model.write(1, line);
+    model.reads(5000);
     model.returns(model.write(2, 'short\n'));
     assert.equal(merge.waiting, true);
     merge.expire(3e9);
     assert.equal(merge.waiting, false);
-    assert.equal(text(), 'hello of 1\nhello of 2\nnevershort\n');
+    assert.equal(text(), `hello of 1\nhello of 2\n${line.slice(0, 5000)}short\n`);
   });
 
   test('what is lost of one leaves the others as they are', () => {
@@ -219,13 +266,22 @@ describe('of several writers', () => {
 });
 
 describe('whatever order the calls of several writers return in', () => {
-  type Step = { do: 'write'; pid: number; length: number } | { do: 'return'; which: number } | { do: 'read' };
+  type Step =
+    | { do: 'write'; pid: number; length: number }
+    | { do: 'return'; which: number }
+    | { do: 'read'; length: number | undefined };
 
-  const step: fc.Arbitrary<Step> = fc.oneof(
-    fc.record({ do: fc.constant('write' as const), pid: fc.integer({ min: 1, max: 4 }), length: fc.nat(60) }),
-    fc.record({ do: fc.constant('return' as const), which: fc.nat(3) }),
-    fc.record({ do: fc.constant('read' as const) }),
-  );
+  const stepOf = (length: fc.Arbitrary<number | undefined>): fc.Arbitrary<Step> =>
+    fc.oneof(
+      fc.record({
+        do: fc.constant('write' as const),
+        pid: fc.integer({ min: 1, max: 4 }),
+        length: fc.nat(60),
+      }),
+      fc.record({ do: fc.constant('return' as const), which: fc.nat(3) }),
+      fc.record({ do: fc.constant('read' as const), length }),
+    );
+  const step = stepOf(fc.constant(undefined));
 
   /** Calls as these steps say; `line` makes what is written. */
   function run(steps: readonly Step[], line: (length: number, index: number) => string, read = () => {}) {
@@ -233,7 +289,7 @@ describe('whatever order the calls of several writers return in', () => {
     const pending: number[] = [];
     for (const [index, each] of steps.entries()) {
       if (each.do === 'write') pending.push(all.model.write(each.pid, line(each.length, index)));
-      else if (each.do === 'read') all.model.reads();
+      else if (each.do === 'read') all.model.reads(each.length);
       else all.model.returns(pending.splice(each.which % (pending.length || 1), 1)[0] ?? -1);
       if (each.do === 'read') read.call(all);
     }
@@ -245,6 +301,15 @@ describe('whatever order the calls of several writers return in', () => {
       const { model, holes, end } = run(steps, (length, index) => `${'x'.repeat(length)}${index % 5}\n`);
       assert.deepEqual(sorted(end()), sorted(model.sent));
       assert.deepEqual(holes, []);
+    });
+    fc.assert(property, { numRuns: 2000 });
+  });
+
+  test('each line is told once and whole, whatever pieces it is read in', () => {
+    const pieces = stepOf(fc.integer({ min: 1, max: 200 }));
+    const property = fc.property(fc.array(pieces, { maxLength: 80 }), (steps) => {
+      const { model, end } = run(steps, (length, index) => `{"id":${index},"${'x'.repeat(length)}"}\n`);
+      assert.deepEqual(sorted(end()), sorted(model.sent));
     });
     fc.assert(property, { numRuns: 2000 });
   });

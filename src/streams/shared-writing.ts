@@ -1,20 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * A stream that several processes write to. Their calls may return in another order than their bytes went in, so
- * the position by which the kernel programs count says little: both ends hand over all that they moved, and what the
- * other end has told already is known by its bytes.
+ * A stream that several processes write to. Their calls may return in another order than their bytes went in; then the
+ * positions by which the kernel programs count are not those of the bytes. So both ends hand over all that they moved.
+ * As long as what they say agrees, positions count. Where it does not, and until as many bytes have been told as the
+ * kernel programs have counted, what the other end has told already is known by its bytes.
  *
  * What is taken for known by mistake is told when the other end's call returns.
  */
+import { endOf, Kept, type Run } from './kept.ts';
 import type { Supplier } from './merge.ts';
 
 /** A write of no more bytes is whole; of longer ones two writers' may mix in the pipe itself: pipe(7). */
 const PIPE_BUF = 4096;
-/** Bytes of each end kept to compare, at most. */
-const KEPT_MAX = 4 * PIPE_BUF;
+/** Bytes kept to compare, at most: what a pipe has room for that was not read yet, unless it was made larger … */
+const UNREAD_MAX = 65536;
+/** … and what the reader had before the writers' calls have returned. */
+const UNCLAIMED_MAX = 4 * PIPE_BUF;
 /** So long, and with so many bytes, another writer's wait for the end of a line of which the reader had the beginning. */
 const WAIT_NS = 2e9;
 const WAIT_MAX = 65536;
+/** So long is waited for the rest of a line that was read in part. */
+const BEGUN_NS = 200e6;
+/** After so long, that more or less has been told than was counted stays as it is. */
+const CROSSING_NS = 2e9;
 
 const NEWLINE = 0x0a;
 
@@ -24,12 +32,6 @@ export interface SharedSink {
   confirmed(at: number, length: number, record: Supplier): void;
 }
 
-/** Supplied by the reader, and claimed by no writer's call yet. */
-interface Run {
-  at: number;
-  bytes: Buffer;
-}
-
 interface Waiting {
   readonly bytes: Buffer;
   readonly record: Supplier;
@@ -37,20 +39,23 @@ interface Waiting {
 
 export class SharedWriting {
   readonly #sink: SharedSink;
-  /** Told of writers, and not seen to be read; oldest first. */
-  readonly #unread: Buffer[] = [];
-  #unreadBytes = 0;
-  /** Bytes of the same kind that are not kept: the reader still brings them. */
-  #unkept = 0;
-  /** Up to here, in the kernel's count, all have been read; or told, before the first read was seen. */
-  #readTo: number;
-  #seenReading = false;
-  readonly #unclaimed: Run[] = [];
-  #unclaimedBytes = 0;
-  /** The same, not kept. */
-  #forgotten = 0;
+  /** Up to here, by the kernel programs' count, bytes are told, or known to be. */
+  #position: number;
+  /** Where what comes next will be told. */
   #end: number;
-  /** Not told yet: the line before them is incomplete. */
+  /** What is between the two while nothing is crossed. */
+  #shift = 0;
+  /** CLOCK_MONOTONIC since when they differ by something else, nanoseconds; `undefined` while they do not. */
+  #crossedSince: number | undefined;
+  /** Up to here, by their count, has been read. */
+  #readTo: number;
+  /** Writers' that have not been seen to be read, a run a write. */
+  readonly #unread: Kept;
+  /** The reader's that no writer's call has claimed yet. */
+  readonly #unclaimed: Kept;
+  /** What was read last, the beginning of a line. */
+  #begun: Waiting | undefined;
+  /** Writers' that are not told yet: the line before them is incomplete. */
   readonly #waiting: Waiting[] = [];
   #waitingBytes = 0;
 
@@ -60,9 +65,17 @@ export class SharedWriting {
    */
   constructor(sink: SharedSink, position: number, ahead: Run | undefined) {
     this.#sink = sink;
-    this.#readTo = position;
+    this.#position = position;
     this.#end = position;
-    if (ahead) this.#remember(ahead);
+    this.#readTo = 0;
+    this.#unread = new Kept(UNREAD_MAX, position, false);
+    this.#unclaimed = new Kept(UNCLAIMED_MAX, ahead?.at ?? position, true);
+    if (ahead) this.#unclaimed.add(ahead);
+  }
+
+  /** Up to here bytes have come. */
+  get position(): number {
+    return Math.max(this.#position, this.#readTo);
   }
 
   /** Where what comes next will be told. */
@@ -72,35 +85,46 @@ export class SharedWriting {
 
   /** Do writes wait to be told? */
   get waiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting.length > 0 || this.#begun !== undefined;
   }
 
-  /** All that one call read. @param offset Its place in the kernel's count of what was read. */
+  /** All that one call read. @param offset Its place by the kernel programs' count of what was read. */
   read(offset: number, bytes: Buffer, record: Supplier): void {
-    this.#missed(offset);
-    this.#readTo = Math.max(this.#readTo, offset + bytes.length);
-    for (let at = 0; at < bytes.length; ) {
-      const rest = bytes.subarray(at);
-      at += this.#passUnread(rest) || this.#passUnkept(rest) || this.#tellRead(rest, record);
+    if (offset !== this.#readTo) {
+      this.#readBegun();
+      // Reads that were not seen.
+      if (offset > this.#readTo) this.#unread.takeBefore(offset + this.#shift);
     }
-    this.#release();
+    this.#readTo = offset + bytes.length;
+    const all = this.#begun ? Buffer.concat([this.#begun.bytes, bytes]) : bytes;
+    // Whose the beginning of a line is shows when it is whole: several writes begin alike.
+    const end = all.lastIndexOf(NEWLINE) + 1;
+    const begun = all.length - end < PIPE_BUF ? all.subarray(end) : all.subarray(all.length);
+    this.#begun = begun.length ? { bytes: Buffer.from(begun), record } : undefined;
+    this.#readLines(this.#readTo - all.length, all.subarray(0, all.length - begun.length), record);
   }
 
-  /** What one call wrote. @param known So many of its bytes have been read before it returned, by the kernel's count. */
-  written(bytes: Buffer, known: number, record: Supplier): void {
-    if (!this.#claimWhole(bytes, record, lineStartOf) && !this.#believe(bytes, known)) {
-      const begun = this.#claimBeginning(bytes, known, record);
-      // Another writer's line has been read in part: its rest comes first. Unless this is that rest, of a long write.
-      const waits = !begun && this.#isInLine() && (known > 0 || bytes.length <= PIPE_BUF);
-      if (waits) this.#wait(Buffer.from(bytes), record);
-      else this.#tellWritten(bytes.subarray(begun), record);
-    }
-    this.#release();
+  /** What one call wrote. @param offset Its place by the kernel programs' count of what was written. */
+  written(offset: number, bytes: Buffer, record: Supplier): void {
+    // The rest of a long write.
+    if (offset > this.#position) this.#readBegun();
+    const at = offset + this.#shift;
+    const known = this.#count(offset, bytes);
+    // Whoever wrote what the reader has had for long is not in sight.
+    this.#unclaimed.forgetOlder(record.time - CROSSING_NS);
+    if (!this.#crossed && (known === 0 || this.#unclaimed.agrees(at, bytes.subarray(0, known)))) {
+      if (known > 0) {
+        this.#unclaimed.takeBefore(at + known);
+        this.#sink.confirmed(at, known, record);
+      }
+      this.#tellWritten(bytes.subarray(known), record);
+    } else this.#writtenAcross(bytes, known, record);
+    this.#settle(record.time);
   }
 
-  /** So many bytes come next that are lost. Where it was the writer's call that lost them, they may still be read. */
+  /** So many bytes come next that are lost. */
   lost(bytes: number): void {
-    this.#unkept += bytes;
+    this.#position += bytes;
     this.#end += bytes;
   }
 
@@ -108,92 +132,101 @@ export class SharedWriting {
   expire(time: number): void {
     const first = this.#waiting[0];
     if (first && first.record.time + WAIT_NS < time) this.#tellWaiting();
+    if (this.#begun && this.#begun.record.time + BEGUN_NS < time) this.#readBegun();
   }
 
-  /** Reads before this place that were not seen: what was told first is what they read. */
-  #missed(offset: number): void {
-    if (!this.#seenReading) this.#unkept += Math.max(0, this.#readTo - offset);
-    this.#seenReading = true;
-    let bytes = Math.max(0, offset - this.#readTo);
-    const unkept = Math.min(bytes, this.#unkept);
-    this.#unkept -= unkept;
-    bytes -= unkept;
-    while (bytes > 0 && this.#unread.length > 0) bytes -= this.#dropUnread(0, bytes);
+  #readLines(offset: number, bytes: Buffer, record: Supplier): void {
+    const at = offset + this.#shift;
+    const known = this.#count(offset, bytes);
+    if (!this.#crossed && this.#unread.agrees(at, bytes.subarray(0, known))) {
+      this.#unread.takeBefore(at + known);
+      this.#supplied(bytes.subarray(known), record);
+    } else this.#readAcross(bytes, (this.#unread.runs[0]?.at ?? at + known) - at, record);
+    this.#settle(record.time);
+  }
+
+  /** The line that was read in part is not waited for. */
+  #readBegun(): void {
+    if (!this.#begun) return;
+    const { bytes, record } = this.#begun;
+    this.#begun = undefined;
+    this.#readLines(this.#readTo - bytes.length, bytes, record);
+  }
+
+  /** @returns how many of these bytes the kernel programs had counted before, of the other end. */
+  #count(offset: number, { length }: Buffer): number {
+    const known = Math.max(0, Math.min(this.#position - offset, length));
+    this.#position = Math.max(this.#position, offset + length);
+    return known;
+  }
+
+  /** Has more or less been told than was counted? */
+  get #crossed(): boolean {
+    return this.#crossedSince !== undefined;
+  }
+
+  #settle(time: number): void {
+    if (this.#waiting.length > 0 && !this.#isInLine()) this.#tellWaiting();
+    const surplus = this.#end + this.#waitingBytes - this.#position - this.#shift;
+    if (surplus === 0) this.#crossedSince = undefined;
+    else {
+      this.#crossedSince ??= time;
+      if (time - this.#crossedSince < CROSSING_NS || this.waiting) return;
+      this.#shift += surplus;
+      this.#crossedSince = undefined;
+    }
+  }
+
+  // ---- by their bytes --------------------------------------------------------------
+
+  /** @param unkept So many of the first bytes may be known, and are kept no more. */
+  #readAcross(bytes: Buffer, unkept: number, record: Supplier): void {
+    for (let at = 0; at < bytes.length; ) {
+      const rest = bytes.subarray(at);
+      const line = lineOf(rest);
+      const unread = this.#passUnread(rest);
+      if (unread) at += unread;
+      else if (line.length <= unkept) {
+        unkept -= line.length;
+        at += line.length;
+      } else at += this.#tellWaitingIn(rest, record) || this.#supplied(line, record);
+    }
+  }
+
+  #writtenAcross(bytes: Buffer, known: number, record: Supplier): void {
+    if (this.#claimWhole(bytes, record, lineStartOf)) return;
+    const begun = this.#claimBeginning(bytes, known, record);
+    // Another writer's line has been read in part: its rest comes first. Unless this is that rest, of a long write.
+    const waits = !begun && this.#isInLine() && (known > 0 || bytes.length <= PIPE_BUF);
+    if (waits) this.#wait(Buffer.from(bytes), record);
+    else this.#tellWritten(bytes.subarray(begun), record);
   }
 
   /** @returns how many bytes a writer's call has told. */
   #passUnread(rest: Buffer): number {
-    const index = this.#unread.findIndex((each) => startsWith(rest, each) || startsWith(each, rest));
-    return index < 0 ? 0 : this.#dropUnread(index, rest.length);
-  }
-
-  #passUnkept(rest: Buffer): number {
-    const { length } = lineOf(rest);
-    if (length > this.#unkept) return 0;
-    this.#unkept -= length;
+    const run = this.#unread.runs.find(({ bytes }) => startsWith(rest, bytes) || startsWith(bytes, rest));
+    if (!run) return 0;
+    const length = Math.min(rest.length, run.bytes.length);
+    this.#unread.take(run, 0, length);
     return length;
   }
 
-  /** What no writer has told: another writer's that has waited for it, or the rest of the line. */
-  #tellRead(rest: Buffer, record: Supplier): number {
+  /** Another writer's that has waited for its turn. @returns how many bytes it has. */
+  #tellWaitingIn(rest: Buffer, record: Supplier): number {
     const index = this.#waiting.findIndex(({ bytes }) => startsWith(rest, bytes));
     const [waited] = index < 0 ? [] : this.#waiting.splice(index, 1);
-    const bytes = waited?.bytes ?? lineOf(rest);
-    const at = this.#tell(bytes, record);
-    if (waited) {
-      this.#waitingBytes -= bytes.length;
-      this.#sink.confirmed(at, bytes.length, waited.record);
-    } else this.#remember({ at, bytes });
-    return bytes.length;
-  }
-
-  #tell(bytes: Buffer, record: Supplier): number {
-    const at = this.#end;
-    this.#end += bytes.length;
-    this.#sink.bytes(bytes, at, record);
-    return at;
-  }
-
-  #remember({ at, bytes }: Run): void {
-    const last = this.#unclaimed.at(-1);
-    if (last && last.at + last.bytes.length === at) last.bytes = Buffer.concat([last.bytes, bytes]);
-    else this.#unclaimed.push({ at, bytes: Buffer.from(bytes) });
-    this.#unclaimedBytes += bytes.length;
-    for (
-      let first = this.#unclaimed[0];
-      first && this.#unclaimedBytes > KEPT_MAX;
-      first = this.#unclaimed[0]
-    ) {
-      const surplus = Math.min(first.bytes.length, this.#unclaimedBytes - KEPT_MAX);
-      this.#claim(first, 0, surplus);
-      this.#forgotten += surplus;
-    }
-  }
-
-  /** Takes bytes out of a run. @returns where they were told. */
-  #claim(run: Run, from: number, length: number): number {
-    const before = run.bytes.subarray(0, from);
-    const behind = run.bytes.subarray(from + length);
-    const left: Run[] = [];
-    if (before.length) left.push({ at: run.at, bytes: before });
-    if (behind.length) left.push({ at: run.at + from + length, bytes: behind });
-    this.#unclaimed.splice(this.#unclaimed.indexOf(run), 1, ...left);
-    this.#unclaimedBytes -= length;
-    return run.at + from;
-  }
-
-  /** What the reader had longer ago than we remember is taken at its word. */
-  #believe(bytes: Buffer, known: number): boolean {
-    if (known < bytes.length || this.#forgotten < known) return false;
-    this.#forgotten -= known;
-    return true;
+    if (!waited) return 0;
+    const { length } = waited.bytes;
+    this.#waitingBytes -= length;
+    this.#sink.confirmed(this.#tell(waited.bytes, record), length, waited.record);
+    return length;
   }
 
   #claimWhole(bytes: Buffer, record: Supplier, placeIn: (text: Buffer, bytes: Buffer) => number): boolean {
-    for (const run of this.#unclaimed) {
+    for (const run of this.#unclaimed.runs) {
       const from = placeIn(run.bytes, bytes);
       if (from < 0) continue;
-      this.#sink.confirmed(this.#claim(run, from, bytes.length), bytes.length, record);
+      this.#sink.confirmed(this.#unclaimed.take(run, from, bytes.length), bytes.length, record);
       return true;
     }
     return false;
@@ -203,22 +236,41 @@ export class SharedWriting {
   #claimBeginning(bytes: Buffer, known: number, record: Supplier): number {
     const run = this.#lastRead();
     if (!run) return 0;
-    // A line's; what the kernel counts; that, and what others wrote meanwhile.
+    // A line's; what the kernel programs count; that, and what others wrote meanwhile.
     const line = run.bytes.length - 1 - run.bytes.lastIndexOf(NEWLINE);
     for (const length of [line, known, known + this.#waitingBytes]) {
       const from = run.bytes.length - length;
       if (length === 0 || length >= bytes.length || from < 0) continue;
       if (!run.bytes.subarray(from).equals(bytes.subarray(0, length))) continue;
-      this.#sink.confirmed(this.#claim(run, from, length), length, record);
+      this.#sink.confirmed(this.#unclaimed.take(run, from, length), length, record);
       return length;
     }
     return 0;
   }
 
+  // ---- what is told, and kept to compare ------------------------------------------------
+
+  #tell(bytes: Buffer, record: Supplier): number {
+    const at = this.#end;
+    this.#end += bytes.length;
+    this.#sink.bytes(bytes, at, record);
+    return at;
+  }
+
+  /** Tells what the reader supplies. @returns its length. */
+  #supplied(bytes: Buffer, record: Supplier): number {
+    if (bytes.length) this.#unclaimed.add({ at: this.#tell(bytes, record), bytes, time: record.time });
+    return bytes.length;
+  }
+
+  #tellWritten(bytes: Buffer, record: Supplier): void {
+    if (bytes.length) this.#unread.add({ at: this.#tell(bytes, record), bytes, time: record.time });
+  }
+
   /** What the reader supplied, where nothing has been told since. */
   #lastRead(): Run | undefined {
-    const run = this.#unclaimed.at(-1);
-    return run && run.at + run.bytes.length === this.#end ? run : undefined;
+    const run = this.#unclaimed.runs.at(-1);
+    return run && endOf(run) === this.#end ? run : undefined;
   }
 
   #isInLine(): boolean {
@@ -226,33 +278,10 @@ export class SharedWriting {
     return run !== undefined && run.bytes.at(-1) !== NEWLINE;
   }
 
-  #tellWritten(bytes: Buffer, record: Supplier): void {
-    if (!bytes.length) return;
-    this.#tell(bytes, record);
-    this.#unread.push(Buffer.from(bytes));
-    this.#unreadBytes += bytes.length;
-    while (this.#unreadBytes > KEPT_MAX) this.#unkept += this.#dropUnread(0, this.#unreadBytes);
-  }
-
-  /** @returns how many bytes of the first `length` of this write there were. */
-  #dropUnread(index: number, length: number): number {
-    const bytes = this.#unread[index] ?? NOTHING;
-    const dropped = Math.min(length, bytes.length);
-    if (dropped < bytes.length) this.#unread[index] = bytes.subarray(dropped);
-    else this.#unread.splice(index, 1);
-    this.#unreadBytes -= dropped;
-    return dropped;
-  }
-
   #wait(bytes: Buffer, record: Supplier): void {
     this.#waiting.push({ bytes, record });
     this.#waitingBytes += bytes.length;
     if (this.#waitingBytes > WAIT_MAX) this.#tellWaiting();
-  }
-
-  /** The line is complete: what waited for its end is told. */
-  #release(): void {
-    if (this.#waiting.length > 0 && !this.#isInLine()) this.#tellWaiting();
   }
 
   #tellWaiting(): void {
@@ -263,8 +292,6 @@ export class SharedWriting {
     }
   }
 }
-
-const NOTHING = Buffer.alloc(0);
 
 function startsWith(bytes: Buffer, start: Buffer): boolean {
   return start.length <= bytes.length && bytes.subarray(0, start.length).equals(start);

@@ -146,6 +146,44 @@ for _ in range(8): os.wait()
   assert.deepEqual(others, []);
 });
 
+test('processes that take turns to write to one pipe or socket: messages of 100 bytes to 1 MB, each once and whole', {
+  skip,
+}, async () => {
+  const capture = await captureRun([
+    PYTHON,
+    '-c',
+    `
+import os, socket
+def talk(out, into, piece):
+    reader = os.fork()
+    if reader == 0:
+        os.close(into)
+        while os.read(out, piece): pass
+        os._exit(0)
+    os.close(out)
+    for id, size in enumerate([100, 5000, 20000, 60000, 65536, 66000, 200000, 1000000] * 3):
+        if os.fork() == 0:
+            text = b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"text":"' % id
+            left = text.ljust(size - 5, b'x') + b'"}}\\n'
+            while left: left = left[os.write(into, left):]
+            os._exit(0)
+        os.wait()
+    os.close(into)
+    os.waitpid(reader, 0)
+talk(*os.pipe(), 65536)
+talk(*os.pipe(), 4096)
+talk(*(end.detach() for end in socket.socketpair()), 10000)
+`,
+  ]);
+  assertNothingLost(capture);
+  const sizes = capture.messages.map(({ raw }) => raw.length + 1);
+  assert.deepEqual(
+    [sizes.length, new Set(sizes)],
+    [72, new Set([99, 4999, 19999, 59999, 65535, 65999, 199999, 999999])],
+  );
+  assert.deepEqual(capture.invalid, []);
+});
+
 test('a process that becomes another in the middle of a message: the message is whole', {
   skip,
 }, async () => {
