@@ -4,7 +4,7 @@
 import type { HeldSocket, Holder, HolderQuery, ProcessInfo } from '../sensor/messages.ts';
 import type { Addresses, EndpointRecord, StreamRecord } from '../source/records.ts';
 import { keepYoungest } from '../youngest.ts';
-import type { Endpoint, FrameContent, HttpFrame } from './frame.ts';
+import type { Address, Endpoint, FrameContent, HttpFrame } from './frame.ts';
 import { LocalAddresses } from './local-addresses.ts';
 import type { ProcessTable } from './processes.ts';
 import { addressKey, type End, type Stream, unknownEnd } from './stream.ts';
@@ -37,7 +37,7 @@ const HELD_MAX = 16384;
 export class Ends {
   readonly #processes: ProcessTable;
   readonly #lookup: Lookup;
-  readonly #carrying: (addresses: string) => Stream | undefined;
+  readonly #carrying: (source: Address, destination: Address) => Stream | undefined;
   readonly #local = new LocalAddresses();
   readonly #asking = new Set<number>();
   /** Who alone held a socket soon after its connection began, by its addresses; the oldest first. */
@@ -46,8 +46,12 @@ export class Ends {
   readonly #young: { readonly near: number; readonly addresses: Addresses }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param carrying The TCP stream between two addresses (`addressKey`). */
-  constructor(processes: ProcessTable, lookup: Lookup, carrying: (addresses: string) => Stream | undefined) {
+  /** @param carrying The TCP stream between two addresses. */
+  constructor(
+    processes: ProcessTable,
+    lookup: Lookup,
+    carrying: (source: Address, destination: Address) => Stream | undefined,
+  ) {
     this.#processes = processes;
     this.#lookup = lookup;
     this.#carrying = carrying;
@@ -72,7 +76,7 @@ export class Ends {
   #askYoung(): void {
     this.#timer = undefined;
     for (const { near, addresses } of this.#young.splice(0)) {
-      const stream = this.#carrying(addressKey(addresses.source, addresses.destination));
+      const stream = this.#carrying(addresses.source, addresses.destination);
       // Where both are in scope their calls have told by now.
       if (stream?.writer.pid === undefined || stream.reader.pid === undefined)
         this.#lookup.connection(near, addresses);
@@ -139,7 +143,7 @@ export class Ends {
   #knownBelow(stream: Stream, end: 'writer' | 'reader'): boolean {
     const { source, destination } = stream;
     if (stream[end].pid !== undefined || !source || !destination) return true;
-    const below = this.#carrying(addressKey(source, destination));
+    const below = this.#carrying(source, destination);
     if (!below || !this.#local.has((end === 'writer' ? source : destination).ip)) return true;
     if (!below.asked && below[end].pid === undefined) this.#askHolders(below);
     return below.ended || this.#known(below, below[end]);
@@ -180,7 +184,7 @@ export class Ends {
     if (known) return known;
     const below =
       stream.carrier === 'tls' && stream.source && stream.destination
-        ? this.#carrying(addressKey(stream.source, stream.destination))
+        ? this.#carrying(stream.source, stream.destination)
         : undefined;
     return (below && this.whoWas(below[end], time)) ?? this.#holderOf(stream, end);
   }
@@ -196,13 +200,12 @@ export class Ends {
 
   /** Who holds the ends that no call has shown? Out of scope, /proc is the only witness. */
   #askHolders(stream: Stream): void {
-    const { identity } = stream;
     stream.asked = true;
     if (stream.carrier === 'tcp') {
       this.#askTcp(stream);
       return;
     }
-    if (!identity.inode || stream.carrier === 'stderr' || stream.carrier === 'tls') {
+    if (!stream.inode || stream.carrier === 'stderr' || stream.carrier === 'tls') {
       stream.answered = true;
       return;
     }
@@ -211,10 +214,10 @@ export class Ends {
       const end = reader ? stream.reader : stream.writer;
       // Whoever held an end of what is over by now has gone from it.
       if (end.pid !== undefined || stream.ended) return;
-      const inode = socket && reader ? identity.peerInode : identity.inode;
+      const inode = socket && reader ? stream.peerInode : stream.inode;
       const query: HolderQuery = {
         inode,
-        device: identity.device,
+        device: stream.device,
         carrier: socket ? 'socket' : 'pipe',
         end: reader ? 'read' : 'write',
       };

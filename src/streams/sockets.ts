@@ -4,7 +4,7 @@ import type { Payload } from '../http/connection.ts';
 import { type Direction, Socket } from '../http/socket.ts';
 import type { StreamRecord } from '../source/records.ts';
 import type { Carrier, HttpExchange, HttpStep } from './frame.ts';
-import type { Stream } from './stream.ts';
+import type { SocketLink, Stream } from './stream.ts';
 
 /** See `SocketSink`, with streams instead of directions. */
 export interface SocketsSink {
@@ -15,8 +15,6 @@ export interface SocketsSink {
   /** Neither direction of its socket is worth copying. `hello`: its first bytes, when they are TLS. */
   foreign(stream: Stream, speech: 'tls' | 'unknown', hello: Buffer): void;
 }
-
-export type SocketLink = NonNullable<Stream['socket']>;
 
 const SOCKETS: readonly Carrier[] = ['unix', 'tcp', 'tls'];
 
@@ -38,9 +36,9 @@ export class Sockets {
     const known = pair?.socket;
     if (known) {
       const direction: Direction = known.direction === 0 ? 1 : 0;
-      if (!this.#streams.get(known.shared)?.[direction]) return { shared: known.shared, direction };
+      if (!this.#streams.get(known.shared)?.[direction]) return linkOf(known.shared, direction);
     }
-    return { shared: this.#create(record.carrier), direction: 0 };
+    return linkOf(this.#create(record.carrier), 0);
   }
 
   begin(stream: Stream, { shared, direction }: SocketLink): void {
@@ -86,4 +84,8 @@ export class Sockets {
     this.#streams.set(socket, streams);
     return socket;
   }
+}
+
+function linkOf(shared: Socket, direction: Direction): SocketLink {
+  return { shared, direction, callTime: -1, recordTime: -1 };
 }
