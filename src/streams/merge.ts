@@ -63,7 +63,8 @@ interface Unplaced {
 
 /** What a reader supplied, and the position behind it. */
 interface Ahead {
-  readonly bytes: Buffer;
+  /** A character for each byte: a buffer takes 200 bytes beside what it holds, and its writer may never be seen. */
+  readonly latin1: string;
   readonly end: number;
 }
 
@@ -155,10 +156,10 @@ export class Merge<T> {
   #isRepeated({ bytes, time }: DataRecord): boolean {
     const supplied = this.#joining;
     this.#joining = undefined;
-    const ahead = this.#ahead?.bytes;
+    const ahead = this.#ahead?.latin1;
     if (!ahead || !supplied || supplied.bytes < bytes.length || time - supplied.last > RACE_NS) return false;
     const compared = Math.min(ahead.length, bytes.length);
-    return ahead.subarray(ahead.length - compared).equals(bytes.subarray(bytes.length - compared));
+    return ahead.endsWith(bytes.toString('latin1', bytes.length - compared));
   }
 
   gap(record: GapRecord): void {
@@ -254,7 +255,10 @@ export class Merge<T> {
       confirmed: (at: number, length: number, record: Supplier) =>
         this.#sink.confirmed(this.of, at, length, record),
     };
-    const ahead = this.#ahead && { at: startOf(this.#ahead), bytes: this.#ahead.bytes };
+    const ahead = this.#ahead && {
+      at: startOf(this.#ahead),
+      bytes: Buffer.from(this.#ahead.latin1, 'latin1'),
+    };
     this.#shared = new SharedWriting(sink, this.#position, ahead);
     this.#ahead = undefined;
   }
@@ -274,13 +278,9 @@ export class Merge<T> {
   /** Bytes that end at the position. */
   #remember(bytes: Buffer): void {
     const end = this.#position;
-    const before = this.#ahead?.end === end - bytes.length ? this.#ahead.bytes : undefined;
-    const tail = bytes.length > AHEAD_MAX ? bytes.subarray(bytes.length - AHEAD_MAX) : bytes;
-    const all =
-      !before || tail.length === AHEAD_MAX
-        ? Buffer.from(tail)
-        : Buffer.concat([before.subarray(Math.max(0, before.length + tail.length - AHEAD_MAX)), tail]);
-    this.#ahead = { bytes: all, end };
+    const before = this.#ahead?.end === end - bytes.length ? this.#ahead.latin1 : '';
+    const tail = bytes.toString('latin1', Math.max(0, bytes.length - AHEAD_MAX));
+    this.#ahead = { latin1: (before + tail).slice(-AHEAD_MAX), end };
   }
 
   /**
@@ -294,15 +294,16 @@ export class Merge<T> {
     const to = Math.min(offset + known, this.#ahead.end);
     return (
       from >= to ||
-      this.#ahead.bytes.subarray(from - start, to - start).equals(bytes.subarray(from - offset, to - offset))
+      this.#ahead.latin1.slice(from - start, to - start) ===
+        bytes.toString('latin1', from - offset, to - offset)
     );
   }
 
   #confirm(offset: number, length: number, record: DataRecord): void {
     if (this.#ahead) {
-      const { bytes, end } = this.#ahead;
-      const rest = bytes.subarray(Math.max(0, offset + length - startOf(this.#ahead)));
-      this.#ahead = rest.length ? { bytes: rest, end } : undefined;
+      const { latin1, end } = this.#ahead;
+      const rest = latin1.slice(Math.max(0, offset + length - startOf(this.#ahead)));
+      this.#ahead = rest ? { latin1: rest, end } : undefined;
     }
     this.#sink.confirmed(this.of, offset, length, record);
   }
@@ -376,8 +377,8 @@ function isPlaced(record: GapRecord): record is PlacedGap {
   return record.offset !== undefined;
 }
 
-function startOf({ bytes, end }: Ahead): number {
-  return end - bytes.length;
+function startOf({ latin1, end }: Ahead): number {
+  return end - latin1.length;
 }
 
 function endOf(gap: PlacedGap): number {
