@@ -24,7 +24,7 @@ export interface End {
 /** Of a socket. */
 export interface SocketLink {
   /** Decides what the socket speaks, together with the opposite direction. */
-  readonly shared: Socket;
+  readonly shared: Socket<Stream>;
   readonly direction: Direction;
   /** CLOCK_MONOTONIC of the last call seen, nanoseconds: pieces of one call have the same. */
   callTime: number;
