@@ -629,25 +629,35 @@ export class Tracker implements RecordSink {
   #sweep(time: number): void {
     this.#swept = time;
     const descriptors = this.#descriptors(time);
-    for (const [id, stream] of this.#streams) {
-      if (time - stream.lastTime < FORGET_NS) continue;
-      const used =
-        stream.writer.pid !== undefined ||
-        stream.reader.pid !== undefined ||
-        stream.merge.position > 0 ||
-        stream.merge.waiting;
-      if (used && !stream.ended && !this.#abandoned(stream, descriptors)) continue;
-      if (used) this.#end(stream, time);
-      this.#streams.delete(id);
-      if (stream.carrier === 'tls')
-        this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
-      this.#byObject.delete(stream);
-      const over = this.#isOver(stream);
-      this.#aside.put(id, stream, over);
-      if (over)
-        for (const each of this.#sockets.both(stream))
-          if (this.#aside.get(each.id)) this.#aside.put(each.id, each, true);
-    }
+    // Not in a loop, which would make an array for each, again and again while nothing happens.
+    this.#streams.forEach((stream, id) => {
+      if (this.#isToBeForgotten(stream, time, descriptors)) this.#forget(id, stream);
+    });
+  }
+
+  /** Has it ended, now if not before, or never been used? */
+  #isToBeForgotten(stream: Stream, time: number, descriptors: Descriptors | undefined): boolean {
+    if (time - stream.lastTime < FORGET_NS) return false;
+    const used =
+      stream.writer.pid !== undefined ||
+      stream.reader.pid !== undefined ||
+      stream.merge.position > 0 ||
+      stream.merge.waiting;
+    if (used && !stream.ended && !this.#abandoned(stream, descriptors)) return false;
+    if (used) this.#end(stream, time);
+    return true;
+  }
+
+  #forget(id: number, stream: Stream): void {
+    this.#streams.delete(id);
+    if (stream.carrier === 'tls')
+      this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
+    this.#byObject.delete(stream);
+    const over = this.#isOver(stream);
+    this.#aside.put(id, stream, over);
+    if (!over) return;
+    for (const each of this.#sockets.both(stream))
+      if (this.#aside.get(each.id)) this.#aside.put(each.id, each, true);
   }
 
   /** Only where one has begun since the last time can a descriptor have become another stream's. */
