@@ -45,6 +45,9 @@ export class Ends {
   /** Connections that have just begun. */
   readonly #young: { readonly near: number; readonly addresses: Addresses }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** Streams made in scope an end of which no call has shown, and when everybody's descriptors are looked at, the first first. */
+  readonly #born: { readonly stream: Stream; readonly at: number }[] = [];
+  #bornTimer: NodeJS.Timeout | undefined;
 
   /** @param carrying The TCP stream between two addresses. */
   constructor(
@@ -209,28 +212,49 @@ export class Ends {
       stream.answered = true;
       return;
     }
-    const socket = stream.carrier !== 'pipe';
-    const ask = async (reader: boolean) => {
-      const end = reader ? stream.reader : stream.writer;
-      // Whoever held an end of what is over by now has gone from it.
-      if (end.pid !== undefined || stream.ended) return;
-      const inode = socket && reader ? stream.peerInode : stream.inode;
-      const query: HolderQuery = {
-        inode,
-        device: stream.device,
-        carrier: socket ? 'socket' : 'pipe',
-        end: reader ? 'read' : 'write',
-      };
-      const holders = inode ? await this.#lookup.holders(query) : [];
-      this.#presume(stream, reader, holders);
-    };
-    const askBoth = () =>
-      Promise.all([ask(true), ask(false)]).finally(() => {
-        stream.answered = true;
-      });
     // Made in scope, it is held by processes in scope: mostly they tell by their next call, and nobody has to look.
-    if (stream.joined) void askBoth();
-    else setTimeout(() => void askBoth(), BORN_MS).unref();
+    if (stream.joined) void this.#askBoth(stream);
+    else {
+      this.#born.push({ stream, at: performance.now() + BORN_MS });
+      this.#bornTimer ??= setTimeout(() => this.#askBorn(), BORN_MS).unref();
+    }
+  }
+
+  /** One timer for all: thousands may be born at once. */
+  #askBorn(): void {
+    const now = performance.now();
+    const left = this.#born.findIndex(({ at }) => at > now);
+    for (const { stream } of this.#born.splice(0, left < 0 ? this.#born.length : left)) {
+      if (stream.ended || (stream.writer.pid !== undefined && stream.reader.pid !== undefined))
+        stream.answered = true;
+      else void this.#askBoth(stream);
+    }
+    const [next] = this.#born;
+    this.#bornTimer = next && setTimeout(() => this.#askBorn(), next.at - now).unref();
+  }
+
+  async #askBoth(stream: Stream): Promise<void> {
+    try {
+      await Promise.all([this.#ask(stream, true), this.#ask(stream, false)]);
+    } finally {
+      stream.answered = true;
+    }
+  }
+
+  async #ask(stream: Stream, reader: boolean): Promise<void> {
+    const end = reader ? stream.reader : stream.writer;
+    // Whoever held an end of what is over by now has gone from it.
+    if (end.pid !== undefined || stream.ended) return;
+    const socket = stream.carrier !== 'pipe';
+    const inode = socket && reader ? stream.peerInode : stream.inode;
+    const query: HolderQuery = {
+      inode,
+      device: stream.device,
+      carrier: socket ? 'socket' : 'pipe',
+      end: reader ? 'read' : 'write',
+    };
+    const holders = inode ? await this.#lookup.holders(query) : [];
+    this.#presume(stream, reader, holders);
   }
 
   /** The other end of a connection on this machine: whose socket has its addresses? */
