@@ -2,7 +2,7 @@
 /** What mcpspy costs beside a call: the way into the file, processor for a load, memory for a stream, time to begin. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, existsSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Bench } from './bench.ts';
 import { background, cpuTime, median, memory, processesOf, removeLogs, sleep } from './measure.ts';
@@ -93,6 +93,8 @@ async function idleStreams({ rounds, peers, log, table }: Bench): Promise<void> 
       });
       const closed = once(child, 'close');
       await once(child.stdout, 'data');
+      // On a busy machine the messages of 50,000 streams take longer to get through than to be sent.
+      while (linesOf(log) < count) await sleep(200);
       await sleep(3000);
       const processes = processesOf(child.pid ?? 0);
       totals.get(count)?.push(processes.reduce((sum, pid) => sum + memory(pid, 'Pss'), 0) / 1024);
@@ -105,6 +107,12 @@ async function idleStreams({ rounds, peers, log, table }: Bench): Promise<void> 
     const each = count === 1 ? '' : `${(((median(all) - least) * 1024) / count).toFixed(2)} KiB a stream`;
     table.row(`memory with ${count} idle streams`, 'mcpspy', spread(all, 'MiB'), each);
   }
+}
+
+function linesOf(file: string): number {
+  let lines = 0;
+  for (const byte of readFileSync(file)) if (byte === 0x0a) lines++;
+  return lines;
 }
 
 /** With so many other processes on the machine, and with so many in scope. */

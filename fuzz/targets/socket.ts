@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import zlib from 'node:zlib';
-import { Socket } from '../../src/http/socket.ts';
+import { type Direction, Socket } from '../../src/http/socket.ts';
+import type { StreamRef } from '../../src/streams/frame.ts';
 import { told } from '../content.ts';
 import { calls } from '../input.ts';
 import { brief, lent, type Target, Trace, uncut } from '../target.ts';
@@ -74,10 +75,10 @@ export const socket: Target = {
     };
     const skips: number[] = [];
     const at: [number, number] = [0, 0];
-    const watched = new Socket(
+    const watched = new Socket<StreamRef & { readonly id: Direction }>(
       {
-        lines: (direction, bytes) => trace.add(`${direction} lines `, bytes),
-        frame: (direction, { offset, size, content, http }) => {
+        lines: ({ id: direction }, bytes) => trace.add(`${direction} lines `, bytes),
+        frame: ({ id: direction }, { offset, size, content, http }) => {
           assert.ok(offset <= at[direction] && size >= 0);
           unwanted(http.exchange.id);
           const event = [http.eventId, http.eventName].map((text) => brief(text ?? ''));
@@ -85,7 +86,7 @@ export const socket: Target = {
           const what = content.type === 'incomplete' ? 'incomplete' : `${size} ${told(content)}`;
           trace.say(`${direction} @${offset} ${http.form} ${http.exchange.id} ${event} ${what}`);
         },
-        step: (direction, offset, { id, request, response }, step) => {
+        step: ({ id: direction }, offset, { id, request, response }, step) => {
           assert.ok(offset <= at[direction]);
           const { type } = step;
           const head = type === 'head' && direction === 0 ? `${request?.method}` : `${response?.status}`;
@@ -100,9 +101,10 @@ export const socket: Target = {
         },
         // How soon copying is stopped depends on the pieces.
         unwanted: () => {},
-        foreign: (speech) => trace.say(`foreign ${speech}`),
+        foreign: (_, speech) => trace.say(`foreign ${speech}`),
       },
-      { maxMessage: MAX, connection: 1, linesByDefault: (flags & 4) !== 0, nextExchange: () => ++exchanges },
+      { maxMessage: MAX, linesByDefault: (flags & 4) !== 0, nextExchange: () => ++exchanges },
+      1,
     );
     for (const direction of [0, 1] as const)
       watched.begin(direction, { id: direction, carrier: 'tcp' }, joined[direction] === true);

@@ -25,7 +25,8 @@ function counted(joined = false) {
       unwanted: () => {},
       foreign: () => count.foreign++,
     },
-    { maxMessage: 1 << 20, connection: 1, linesByDefault: false, nextExchange: () => ++exchanges },
+    { maxMessage: 1 << 20, linesByDefault: false, nextExchange: () => ++exchanges },
+    1,
   );
   for (const direction of [0, 1] as const) socket.begin(direction, { id: direction, carrier: 'tcp' }, joined);
   const at: [number, number] = [0, 0];

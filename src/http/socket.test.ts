@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import type { StreamRef } from '../streams/frame.ts';
 import { type Direction, Socket, type SocketOptions } from './socket.ts';
 
 const REQUEST_BODY = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
@@ -14,25 +15,25 @@ function socket(options: Partial<SocketOptions> = {}, joined = false) {
   const out: string[] = [];
   const offsets: [number, number] = [0, 0];
   let exchanges = 0;
-  const shared = new Socket(
+  const shared = new Socket<StreamRef & { readonly id: Direction }>(
     {
-      lines: (direction, bytes, offset) => out.push(`${direction} lines@${offset} ${bytes}`),
-      frame: (direction, { content, http }) =>
+      lines: ({ id: direction }, bytes, offset) => out.push(`${direction} lines@${offset} ${bytes}`),
+      frame: ({ id: direction }, { content, http }) =>
         out.push(
           `${direction} ${http.side} ${http.form} #${http.exchange.id} ${'text' in content ? content.text : content.type}`,
         ),
-      step: (direction, _offset, exchange, step) =>
+      step: ({ id: direction }, _offset, exchange, step) =>
         out.push(`${direction} ${step.type}${step.type === 'end' ? ` ${step.how}` : ''} #${exchange.id}`),
-      unwanted: (direction) => out.push(`${direction} unwanted`),
-      foreign: (speech, direction) => out.push(`${direction} foreign ${speech}`),
+      unwanted: ({ id: direction }) => out.push(`${direction} unwanted`),
+      foreign: ({ id: direction }, speech) => out.push(`${direction} foreign ${speech}`),
     },
     {
       maxMessage: 1 << 20,
-      connection: 1,
       linesByDefault: false,
       nextExchange: () => ++exchanges,
       ...options,
     },
+    1,
   );
   for (const direction of [0, 1] as const) shared.begin(direction, { id: direction, carrier: 'tcp' }, joined);
   const push = (direction: Direction, text: string, boundary = true) => {

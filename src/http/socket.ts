@@ -23,54 +23,63 @@ const NEWLINE = 0x0a;
 
 const UNKNOWN: Speech = { protocol: 'unknown' };
 
-export interface SocketSink {
+/** What comes out of a socket, and of which of its streams. One sink serves all: there are many sockets. */
+export interface SocketSink<T> {
   /** Bytes of a direction that speaks in lines. Valid only during the call. */
-  lines(direction: Direction, bytes: Buffer, offset: number): void;
-  frame(direction: Direction, payload: Payload): void;
-  step(direction: Direction, offset: number, exchange: HttpExchange, step: HttpStep['step']): void;
+  lines(stream: T, bytes: Buffer, offset: number): void;
+  frame(stream: T, payload: Payload): void;
+  step(stream: T, offset: number, exchange: HttpExchange, step: HttpStep['step']): void;
   /** What this direction says is not wanted until a message of HTTP/1 begins. */
-  unwanted(direction: Direction): void;
+  unwanted(stream: T): void;
   /** Neither direction is worth copying. `hello`: the first bytes, when they are TLS. */
-  foreign(speech: 'tls' | 'unknown', direction: Direction, hello: Buffer): void;
+  foreign(stream: T, speech: 'tls' | 'unknown', hello: Buffer): void;
 }
 
+/** The same for all sockets of a kind. */
 export interface SocketOptions {
   readonly maxMessage: number;
-  /** Number of the connection, unique within a capture. */
-  readonly connection: number;
   /** What is unknown is lines: a server's standard output may say anything. */
   readonly linesByDefault: boolean;
   readonly nextExchange: () => number;
 }
 
-interface End {
-  readonly stream: StreamRef;
-  readonly joined: boolean;
+interface End<T> {
+  readonly stream: T;
+  joined: boolean;
   /** First bytes, while they do not suffice. */
-  readonly pending: GatheredBytes;
+  pending: GatheredBytes | undefined;
   offset: number;
   calls: number;
 }
 
-export class Socket {
-  readonly #sink: SocketSink;
+export class Socket<T extends StreamRef = StreamRef> {
+  readonly #sink: SocketSink<T>;
   readonly #options: SocketOptions;
-  readonly #ends: [End | undefined, End | undefined] = [undefined, undefined];
+  readonly #connection: number;
+  readonly #ends: [End<T> | undefined, End<T> | undefined] = [undefined, undefined];
   #speech: Speech['protocol'] | undefined;
   #http: HttpConnection | undefined;
   /** Which direction carries requests. */
   #requests: Direction = 0;
-  readonly #streams: Partial<Record<Side, StreamRef>> = {};
+  /** Of HTTP: the streams of its two sides. */
+  #streams: Partial<Record<Side, T>> | undefined;
 
-  constructor(sink: SocketSink, options: SocketOptions) {
+  /** @param connection Its number, unique within a capture. */
+  constructor(sink: SocketSink<T>, options: SocketOptions, connection: number) {
     this.#sink = sink;
     this.#options = options;
+    this.#connection = connection;
   }
 
   /** A direction begins to be followed. `joined`: in the middle. */
-  begin(direction: Direction, stream: StreamRef, joined: boolean): void {
-    this.#ends[direction] = { stream, joined, pending: new GatheredBytes(), offset: 0, calls: 0 };
-    if (this.#http) this.#streams[this.#side(direction)] = stream;
+  begin(direction: Direction, stream: T, joined: boolean): void {
+    this.#ends[direction] = { stream, joined, pending: undefined, offset: 0, calls: 0 };
+    if (this.#streams) this.#streams[this.#side(direction)] = stream;
+  }
+
+  /** The stream of this direction, if that is followed. */
+  stream(direction: Direction): T | undefined {
+    return this.#ends[direction]?.stream;
   }
 
   /** Is it known that it speaks in lines? Then its bytes need not come here. */
@@ -86,7 +95,7 @@ export class Socket {
   /** @param boundary These bytes begin a call's. */
   push(direction: Direction, bytes: Buffer, offset: number, boundary: boolean): void {
     if (this.#http) this.#http.push(this.#side(direction), bytes, offset, boundary);
-    else if (this.#speech === 'lines') this.#sink.lines(direction, bytes, offset);
+    else if (this.#speech === 'lines') this.#lines(direction, bytes, offset);
     else if (!this.#speech) this.#decide(direction, bytes, offset, boundary);
   }
 
@@ -99,7 +108,7 @@ export class Socket {
   /** No more will come in this direction. */
   end(direction: Direction, how: 'closed' | 'stop'): void {
     const end = this.#ends[direction];
-    if (!this.#speech && end && end.pending.length > 0 && this.#options.linesByDefault) this.#speakLines();
+    if (!this.#speech && end?.pending && this.#options.linesByDefault) this.#speakLines();
     this.#http?.close(this.#side(direction), how);
   }
 
@@ -112,21 +121,23 @@ export class Socket {
     return direction === this.#requests ? 'request' : 'response';
   }
 
-  #direction(side: Side): Direction {
-    return side === 'request' ? this.#requests : this.#requests === 0 ? 1 : 0;
+  #lines(direction: Direction, bytes: Buffer, offset: number): void {
+    const stream = this.stream(direction);
+    if (stream) this.#sink.lines(stream, bytes, offset);
   }
 
   #decide(direction: Direction, bytes: Buffer, offset: number, boundary: boolean): void {
     const end = this.#ends[direction];
     if (!end) return;
     // In the middle of something, only the beginning of a call can be the beginning of a message.
-    const { pending } = end;
-    if (end.joined && boundary) pending.clear();
-    else if (end.joined && pending.length === 0) return;
-    if (pending.length === 0) {
+    if (end.joined && boundary) end.pending = undefined;
+    else if (end.joined && !end.pending) return;
+    if (!end.pending) {
+      end.pending = new GatheredBytes();
       end.offset = offset;
       end.calls++;
     }
+    const { pending } = end;
     pending.add(bytes, 0, bytes.length);
     // Of a long line only its end can tell more. Else a line that comes byte by byte would be looked at each time.
     if (
@@ -141,69 +152,94 @@ export class Socket {
     if (!speech) return;
     if (speech.protocol === 'lines' || (speech.protocol === 'unknown' && linesByDefault)) {
       this.#speakLines();
-    } else if (speech.protocol === 'tls') this.#foreign('tls', direction, pending.take());
+    } else if (speech.protocol === 'tls') this.#foreign('tls', direction, take(end));
     else if (speech.protocol === 'unknown') this.#giveUp(direction, end);
-    else this.#speakHttp(speech.protocol, speech.side === 'request' ? direction : direction === 0 ? 1 : 0);
+    else this.#speakHttp(speech.protocol, speech.side === 'request' ? direction : opposite(direction));
   }
 
   /** Unknown so far: final for a connection seen from its beginning; one joined in the middle gets more chances. */
-  #giveUp(direction: Direction, end: End): void {
-    const pending = end.pending.take();
-    if (!end.joined || end.calls >= CALLS_MAX) this.#foreign('unknown', direction, pending);
+  #giveUp(direction: Direction, end: End<T>): void {
+    const first = take(end);
+    if (!end.joined || end.calls >= CALLS_MAX) this.#foreign('unknown', direction, first);
   }
 
   #foreign(speech: 'tls' | 'unknown', direction: Direction, hello: Buffer): void {
     this.#speech = speech;
-    this.#sink.foreign(speech, direction, hello);
+    for (const end of this.#ends) if (end) end.pending = undefined;
+    // Requests may never have been seen.
+    const stream = this.stream(direction) ?? this.stream(opposite(direction));
+    if (stream) this.#sink.foreign(stream, speech, hello);
   }
 
   #lostUndecided(direction: Direction): void {
     const end = this.#ends[direction];
     if (!end) return;
-    this.#ends[direction] = { ...end, joined: true, pending: new GatheredBytes() };
+    end.joined = true;
+    end.pending = undefined;
   }
 
   #speakLines(): void {
     this.#speech = 'lines';
     for (const direction of [0, 1] as const)
-      this.#release(direction, (bytes, offset) => this.#sink.lines(direction, bytes, offset));
+      this.#release(direction, (bytes, offset) => this.#lines(direction, bytes, offset));
   }
 
   #speakHttp(protocol: 'http1' | 'http2', requests: Direction): void {
-    const { maxMessage, connection, nextExchange } = this.#options;
+    const { maxMessage, nextExchange } = this.#options;
     this.#speech = protocol;
     this.#requests = requests;
-    const [request, response] = [this.#ends[requests], this.#ends[requests === 0 ? 1 : 0]];
-    if (request) this.#streams.request = request.stream;
-    if (response) this.#streams.response = response.stream;
+    const responses = opposite(requests);
+    const [request, response] = [this.#ends[requests], this.#ends[responses]];
+    const streams: Partial<Record<Side, T>> = {};
+    this.#streams = streams;
+    if (request) streams.request = request.stream;
+    if (response) streams.response = response.stream;
     // A direction that has not been seen yet was joined if the other was.
-    const joined = (end: End | undefined, other: End | undefined) => (end ?? other)?.joined ?? false;
+    const joined = (end: End<T> | undefined, other: End<T> | undefined) => (end ?? other)?.joined ?? false;
     const http = new HttpConnection(
       protocol,
       {
-        frame: (side, payload) => this.#sink.frame(this.#direction(side), payload),
-        step: (side, offset, exchange, step) =>
-          this.#sink.step(this.#direction(side), offset, exchange, step),
-        unwanted: (side) => this.#sink.unwanted(this.#direction(side)),
+        frame: (side, payload) => {
+          const stream = streams[side];
+          if (stream) this.#sink.frame(stream, payload);
+        },
+        step: (side, offset, exchange, step) => {
+          const stream = streams[side];
+          if (stream) this.#sink.step(stream, offset, exchange, step);
+        },
+        unwanted: (side) => {
+          const stream = streams[side];
+          if (stream) this.#sink.unwanted(stream);
+        },
         foreign: () => this.#foreign('unknown', requests, Buffer.alloc(0)),
       },
       {
         maxMessage,
-        connection,
+        connection: this.#connection,
         nextExchange,
         joined: { request: joined(request, response), response: joined(response, request) },
-        streams: this.#streams,
+        streams,
       },
     );
     this.#http = http;
     // The request's direction first: what waits in the other one may be its answer.
-    for (const direction of [requests, requests === 0 ? 1 : 0] as const)
+    for (const direction of [requests, responses] as const)
       this.#release(direction, (bytes, offset) => http.push(this.#side(direction), bytes, offset, true));
   }
 
   #release(direction: Direction, push: (bytes: Buffer, offset: number) => void): void {
     const end = this.#ends[direction];
-    if (!end || end.pending.length === 0) return;
-    push(end.pending.take(), end.offset);
+    if (end?.pending) push(take(end), end.offset);
   }
+}
+
+function opposite(direction: Direction): Direction {
+  return direction === 0 ? 1 : 0;
+}
+
+/** The first bytes, which are kept no longer. */
+function take(end: End<unknown>): Buffer {
+  const bytes = end.pending?.take() ?? Buffer.alloc(0);
+  end.pending = undefined;
+  return bytes;
 }

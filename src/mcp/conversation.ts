@@ -75,15 +75,16 @@ export function answered(exchange: Exchange | undefined, time: number, outcome: 
 export class StreamConversation extends Conversation {
   /** The streams it runs over: one, until the opposite direction is known. */
   streams: readonly number[] = [];
-  /** By stream and id: each direction numbers its own requests. */
-  readonly #open = new Map<string, Exchange>();
+  /** By stream and id: each direction numbers its own requests. `undefined` while none is open, as mostly. */
+  #open: Map<string, Exchange> | undefined;
 
   get open(): Iterable<Exchange> {
-    return this.#open.values();
+    return this.#open?.values() ?? [];
   }
 
   ask(exchange: Exchange): boolean {
     const key = keyOf(exchange.lane, exchange.id);
+    this.#open ??= new Map();
     const reused = this.#open.has(key);
     this.#open.set(key, exchange);
     keepYoungest(this.#open, OPEN_MAX);
@@ -97,22 +98,27 @@ export class StreamConversation extends Conversation {
 
   answer(id: RpcId | undefined, lane: number, time: number, outcome: Status): Answer {
     const found = id && this.#find(id, lane);
-    if (found) this.#open.delete(found[0]);
+    if (found) this.#close(found[0]);
     return answered(found?.[1], time, outcome);
   }
 
   cancel(id: RpcId, lane: number): boolean {
-    const exchange = this.#open.get(keyOf(lane, id));
+    const exchange = this.#open?.get(keyOf(lane, id));
     if (!exchange || exchange.cancelled) return false;
     exchange.cancelled = true;
     return true;
+  }
+
+  #close(key: string): void {
+    this.#open?.delete(key);
+    if (this.#open?.size === 0) this.#open = undefined;
   }
 
   #find(id: RpcId, stream: number): [string, Exchange] | undefined {
     for (const other of this.streams) {
       if (other === stream) continue;
       const key = keyOf(other, id);
-      const exchange = this.#open.get(key);
+      const exchange = this.#open?.get(key);
       if (exchange) return [key, exchange];
     }
     return undefined;

@@ -164,11 +164,17 @@ function find(
   connection: number,
   same: (each: Passed) => boolean,
 ): Passed | undefined {
-  if (!all) return undefined;
-  const copies = all.filter((each) => each.connection !== connection && same(each));
-  const next = copies.find(({ passedTo }) => !passedTo?.includes(connection));
-  if (next) next.passedTo = [...(next.passedTo ?? []), connection];
-  return next ?? copies.at(-1);
+  let last: Passed | undefined;
+  for (const each of all ?? []) {
+    if (each.connection === connection || !same(each)) continue;
+    if (!each.passedTo?.includes(connection)) {
+      if (each.passedTo) each.passedTo.push(connection);
+      else each.passedTo = [connection];
+      return each;
+    }
+    last = each;
+  }
+  return last;
 }
 
 /** From its length, its beginning, where id and method mostly are, and its end; checked against the content on a match. */

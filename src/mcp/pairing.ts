@@ -5,7 +5,7 @@ import type { Conversation } from './conversation.ts';
 import type { MessageEvent, Status } from './events.ts';
 import { member } from './hostile.ts';
 import type { RpcMessage } from './jsonrpc.ts';
-import { targetOf } from './methods.ts';
+import { methodOf, targetOf } from './methods.ts';
 
 export interface Outcome {
   /** On a response: that of its request. */
@@ -42,7 +42,9 @@ export function pair(
   }
   const target = method === undefined ? undefined : targetOf(method, value['params']);
   if (type === 'request' && id && method !== undefined) {
-    const reused = conversation.ask({ id, method, target, time, lane, cancelled: false });
+    // The table's own name: the one in the message is a string of its own, and the request may stay open for long.
+    const name = methodOf(method)?.name ?? method;
+    const reused = conversation.ask({ id, method: name, target, time, lane, cancelled: false });
     const warnings = reused
       ? [...message.warnings, 'the id of a request that is still open']
       : message.warnings;

@@ -33,11 +33,12 @@ export class Parked {
   /** @returns whether the stream is still within its allowance. */
   add(item: StreamItem): boolean {
     let parked = this.#byStream.get(item.stream.id);
-    if (!parked) {
-      parked = { items: [], bytes: 0 };
+    if (parked) parked.items.push(item);
+    else {
+      // Mostly it stays the only one: an empty array would make room for 17.
+      parked = { items: [item], bytes: 0 };
       this.#byStream.set(item.stream.id, parked);
     }
-    parked.items.push(item);
     if (item.kind === 'frame') parked.bytes += item.size;
     this.#room += roomOf(item);
     for (const oldest of this.#byStream.keys()) {

@@ -121,6 +121,18 @@ class Nesting {
   }
 }
 
+/** A frame that is not complete. */
+interface Begun {
+  /** Its place in the stream. */
+  readonly offset: number;
+  /** The bytes received, and how many of these are in the buffer. */
+  size: number;
+  kept: number;
+  endsInReturn: boolean;
+  buffer: Buffer;
+  nesting: Nesting | undefined;
+}
+
 /**
  * Cuts one direction of a stream into lines. Empty lines are skipped. Where bytes are missing or the start is
  * not known, it waits for a place where a frame surely begins rather than guess.
@@ -133,13 +145,8 @@ export class LineFramer {
    */
   #state: 'sure' | 'unsure' | 'discard';
   #skipped = 0;
-  /** The frame begun: its place, the bytes received and how many of these are in the buffer. */
-  #offset = 0;
-  #size = 0;
-  #kept = 0;
-  #endsInReturn = false;
-  #buffer: Buffer | undefined;
-  #nesting: Nesting | undefined;
+  /** Made with the first bytes that no newline follows: there are many framers, and few are within a line. */
+  #begun: Begun | undefined;
 
   /** @throws RangeError if `maxSize` is out of range. */
   constructor(options: LineFramerOptions) {
@@ -174,7 +181,7 @@ export class LineFramer {
         }
       } else if (newline < 0) {
         this.#keep(bytes, from, end, offset + from);
-      } else if (this.#size > 0 || this.#state === 'unsure') {
+      } else if (this.#begun || this.#state === 'unsure') {
         if (end > from) this.#keep(bytes, from, end, offset + from);
         this.#complete(emit);
       } else {
@@ -231,13 +238,13 @@ export class LineFramer {
 
   /** Bytes held of a frame that is not complete. The memory for them is at most eight times as much, or 1 KiB. */
   get held(): number {
-    return this.#kept;
+    return this.#begun?.kept ?? 0;
   }
 
   /** Does the frame begun look like the beginning of a JSON object or array? True when none is begun. */
   get startsLikeJson(): boolean {
-    const first = this.#buffer?.[0];
-    return first === undefined || this.#size === 0 || first === 0x7b || first === 0x5b;
+    const first = this.#begun?.buffer[0];
+    return first === undefined || first === 0x7b || first === 0x5b;
   }
 
   /**
@@ -252,51 +259,38 @@ export class LineFramer {
 
   /** Adds to the frame begun. Past the largest size only the head stays. */
   #keep(bytes: Buffer, from: number, to: number, offset: number): void {
-    if (this.#size === 0) this.#offset = offset;
-    this.#size += to - from;
-    this.#endsInReturn = bytes[to - 1] === RETURN;
+    const size = (this.#begun?.size ?? 0) + to - from;
+    const kept = this.#begun?.kept ?? 0;
     // One byte more than the largest size, as the last may be half of a line end; one byte more than the head,
     // as that shows whether the head cuts a character.
-    const kept = this.#kept;
-    const wanted = this.#size <= this.#maxSize + 1 ? this.#size : Math.min(this.#size, HEAD + 1);
-    if (wanted > kept) bytes.copy(this.#room(wanted), kept, from, from + wanted - kept);
-    else if (wanted < kept) this.#moveTo(takeBuffer(wanted), wanted);
-    this.#kept = wanted;
-  }
-
-  /** The buffer, with room for as many bytes. Lengths are powers of two, so that a frame is moved O(log n) times. */
-  #room(length: number): Buffer {
-    const buffer = this.#buffer;
-    return buffer !== undefined && buffer.length >= length
-      ? buffer
-      : this.#moveTo(takeBuffer(length), this.#kept);
-  }
-
-  #moveTo(buffer: Buffer, length: number): Buffer {
-    const old = this.#buffer;
-    this.#buffer = buffer;
-    if (old !== undefined) {
-      old.copy(buffer, 0, 0, length);
-      giveBuffer(old);
-    }
-    return buffer;
+    const wanted = size <= this.#maxSize + 1 ? size : Math.min(size, HEAD + 1);
+    this.#begun ??= begin(offset, wanted);
+    const begun = this.#begun;
+    // Lengths are powers of two, so that a frame is moved O(log n) times.
+    if (wanted > begun.buffer.length) move(begun, takeBuffer(wanted), kept);
+    if (wanted > kept) bytes.copy(begun.buffer, kept, from, from + wanted - kept);
+    else if (wanted < kept) move(begun, takeBuffer(wanted), wanted);
+    begun.size = size;
+    begun.endsInReturn = bytes[to - 1] === RETURN;
+    begun.kept = wanted;
   }
 
   /** A newline came. */
   #complete(emit: EmitLine): void {
-    const buffer = this.#buffer;
-    const size = this.#endsInReturn ? this.#size - 1 : this.#size;
-    if (buffer !== undefined && size > 0) {
+    const begun = this.#begun;
+    const size = begun ? sizeOf(begun) : 0;
+    if (begun && size > 0) {
+      const { buffer, offset, kept } = begun;
       let content: LineContent;
       if (size > this.#maxSize)
-        content = { type: 'oversize', head: headOf(buffer.subarray(0, Math.min(size, this.#kept))) };
+        content = { type: 'oversize', head: headOf(buffer.subarray(0, Math.min(size, kept))) };
       else if (size >= LARGE_TEXT && isUtf8(buffer.subarray(0, size))) {
         // The frame keeps the buffer: a string of this size costs more than all the rest.
         content = new WireText(buffer.subarray(0, size));
-        this.#buffer = undefined;
+        this.#begun = undefined;
       } else content = contentOf(buffer.subarray(0, size));
-      if (this.#state === 'unsure' && !isJson(content)) this.#skipped += this.#size + 1;
-      else emit({ offset: this.#offset, size, content });
+      if (this.#state === 'unsure' && !isJson(content)) this.#skipped += begun.size + 1;
+      else emit({ offset, size, content });
     }
     this.#state = 'sure';
     this.#reset();
@@ -304,15 +298,15 @@ export class LineFramer {
 
   #endPacket(emit: EmitLine): void {
     if (this.#state === 'discard') this.#state = 'unsure';
-    const buffer = this.#buffer;
-    if (buffer === undefined) return;
-    if (this.#size === this.#kept) {
-      this.#nesting ??= new Nesting();
-      const shape = this.#nesting.scan(buffer, this.#kept);
+    const begun = this.#begun;
+    if (!begun) return;
+    if (begun.size === begun.kept) {
+      begun.nesting ??= new Nesting();
+      const shape = begun.nesting.scan(begun.buffer, begun.kept);
       if (shape === 'open') return;
       if (shape === 'closed') {
         if (this.#emitJson(emit)) return;
-        this.#nesting.reject();
+        begun.nesting.reject();
       }
     }
     // The tail of a message begun before: the next packet may begin a frame.
@@ -321,11 +315,13 @@ export class LineFramer {
 
   /** Emits the frame begun if it is complete JSON and not too large; half a line end may follow it. */
   #emitJson(emit: EmitLine): boolean {
-    const size = this.#endsInReturn ? this.#size - 1 : this.#size;
-    if (this.#buffer === undefined || size > this.#maxSize) return false;
-    const content = contentOf(this.#buffer.subarray(0, size));
+    const begun = this.#begun;
+    if (!begun) return false;
+    const size = sizeOf(begun);
+    if (size > this.#maxSize) return false;
+    const content = contentOf(begun.buffer.subarray(0, size));
     if (!isJson(content)) return false;
-    emit({ offset: this.#offset, size, content });
+    emit({ offset: begun.offset, size, content });
     this.#state = 'sure';
     this.#reset();
     return true;
@@ -333,22 +329,36 @@ export class LineFramer {
 
   /** Gives up the frame begun. */
   #abandon(reason: 'end' | 'gap' | 'stop', emit: EmitLine): void {
-    const buffer = this.#buffer;
-    const onlyReturn = this.#size === 1 && this.#endsInReturn;
-    if (this.#state === 'unsure') this.#skipped += this.#size;
-    else if (buffer !== undefined && !onlyReturn) {
-      const head = headOf(buffer.subarray(0, this.#kept));
-      emit({ offset: this.#offset, size: this.#size, content: { type: 'incomplete', head, reason } });
+    const begun = this.#begun;
+    if (!begun) return;
+    const { offset, size, buffer, kept } = begun;
+    if (this.#state === 'unsure') this.#skipped += size;
+    else if (sizeOf(begun) > 0) {
+      const head = headOf(buffer.subarray(0, kept));
+      emit({ offset, size, content: { type: 'incomplete', head, reason } });
     }
     this.#reset();
   }
 
   #reset(): void {
-    if (this.#buffer !== undefined) giveBuffer(this.#buffer);
-    this.#buffer = undefined;
-    this.#nesting = undefined;
-    this.#endsInReturn = false;
-    this.#size = 0;
-    this.#kept = 0;
+    if (this.#begun) giveBuffer(this.#begun.buffer);
+    this.#begun = undefined;
   }
+}
+
+/** A frame of which no byte has been received yet, with room for so many. */
+function begin(offset: number, room: number): Begun {
+  return { offset, size: 0, kept: 0, endsInReturn: false, buffer: takeBuffer(room), nesting: undefined };
+}
+
+/** Bytes without what may be the first half of a line end. */
+function sizeOf({ size, endsInReturn }: Begun): number {
+  return endsInReturn ? size - 1 : size;
+}
+
+/** The first `length` bytes go on in another buffer. */
+function move(begun: Begun, buffer: Buffer, length: number): void {
+  begun.buffer.copy(buffer, 0, 0, length);
+  giveBuffer(begun.buffer);
+  begun.buffer = buffer;
 }

@@ -4,7 +4,7 @@
 import type { HeldSocket, Holder, HolderQuery, ProcessInfo } from '../sensor/messages.ts';
 import type { Addresses, EndpointRecord, StreamRecord } from '../source/records.ts';
 import { keepYoungest } from '../youngest.ts';
-import type { Endpoint, FrameContent, HttpFrame } from './frame.ts';
+import type { Address, Endpoint, FrameContent, HttpFrame } from './frame.ts';
 import { LocalAddresses } from './local-addresses.ts';
 import type { ProcessTable } from './processes.ts';
 import { addressKey, type End, type Stream, unknownEnd } from './stream.ts';
@@ -37,7 +37,7 @@ const HELD_MAX = 16384;
 export class Ends {
   readonly #processes: ProcessTable;
   readonly #lookup: Lookup;
-  readonly #carrying: (addresses: string) => Stream | undefined;
+  readonly #carrying: (source: Address, destination: Address) => Stream | undefined;
   readonly #local = new LocalAddresses();
   readonly #asking = new Set<number>();
   /** Who alone held a socket soon after its connection began, by its addresses; the oldest first. */
@@ -45,9 +45,16 @@ export class Ends {
   /** Connections that have just begun. */
   readonly #young: { readonly near: number; readonly addresses: Addresses }[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** Streams made in scope an end of which no call has shown, and when everybody's descriptors are looked at, the first first. */
+  readonly #born: { readonly stream: Stream; readonly at: number }[] = [];
+  #bornTimer: NodeJS.Timeout | undefined;
 
-  /** @param carrying The TCP stream between two addresses (`addressKey`). */
-  constructor(processes: ProcessTable, lookup: Lookup, carrying: (addresses: string) => Stream | undefined) {
+  /** @param carrying The TCP stream between two addresses. */
+  constructor(
+    processes: ProcessTable,
+    lookup: Lookup,
+    carrying: (source: Address, destination: Address) => Stream | undefined,
+  ) {
     this.#processes = processes;
     this.#lookup = lookup;
     this.#carrying = carrying;
@@ -72,7 +79,7 @@ export class Ends {
   #askYoung(): void {
     this.#timer = undefined;
     for (const { near, addresses } of this.#young.splice(0)) {
-      const stream = this.#carrying(addressKey(addresses.source, addresses.destination));
+      const stream = this.#carrying(addresses.source, addresses.destination);
       // Where both are in scope their calls have told by now.
       if (stream?.writer.pid === undefined || stream.reader.pid === undefined)
         this.#lookup.connection(near, addresses);
@@ -139,7 +146,7 @@ export class Ends {
   #knownBelow(stream: Stream, end: 'writer' | 'reader'): boolean {
     const { source, destination } = stream;
     if (stream[end].pid !== undefined || !source || !destination) return true;
-    const below = this.#carrying(addressKey(source, destination));
+    const below = this.#carrying(source, destination);
     if (!below || !this.#local.has((end === 'writer' ? source : destination).ip)) return true;
     if (!below.asked && below[end].pid === undefined) this.#askHolders(below);
     return below.ended || this.#known(below, below[end]);
@@ -180,7 +187,7 @@ export class Ends {
     if (known) return known;
     const below =
       stream.carrier === 'tls' && stream.source && stream.destination
-        ? this.#carrying(addressKey(stream.source, stream.destination))
+        ? this.#carrying(stream.source, stream.destination)
         : undefined;
     return (below && this.whoWas(below[end], time)) ?? this.#holderOf(stream, end);
   }
@@ -196,38 +203,58 @@ export class Ends {
 
   /** Who holds the ends that no call has shown? Out of scope, /proc is the only witness. */
   #askHolders(stream: Stream): void {
-    const { identity } = stream;
     stream.asked = true;
     if (stream.carrier === 'tcp') {
       this.#askTcp(stream);
       return;
     }
-    if (!identity.inode || stream.carrier === 'stderr' || stream.carrier === 'tls') {
+    if (!stream.inode || stream.carrier === 'stderr' || stream.carrier === 'tls') {
       stream.answered = true;
       return;
     }
-    const socket = stream.carrier !== 'pipe';
-    const ask = async (reader: boolean) => {
-      const end = reader ? stream.reader : stream.writer;
-      // Whoever held an end of what is over by now has gone from it.
-      if (end.pid !== undefined || stream.ended) return;
-      const inode = socket && reader ? identity.peerInode : identity.inode;
-      const query: HolderQuery = {
-        inode,
-        device: identity.device,
-        carrier: socket ? 'socket' : 'pipe',
-        end: reader ? 'read' : 'write',
-      };
-      const holders = inode ? await this.#lookup.holders(query) : [];
-      this.#presume(stream, reader, holders);
-    };
-    const askBoth = () =>
-      Promise.all([ask(true), ask(false)]).finally(() => {
-        stream.answered = true;
-      });
     // Made in scope, it is held by processes in scope: mostly they tell by their next call, and nobody has to look.
-    if (stream.joined) void askBoth();
-    else setTimeout(() => void askBoth(), BORN_MS).unref();
+    if (stream.joined) void this.#askBoth(stream);
+    else {
+      this.#born.push({ stream, at: performance.now() + BORN_MS });
+      this.#bornTimer ??= setTimeout(() => this.#askBorn(), BORN_MS).unref();
+    }
+  }
+
+  /** One timer for all: thousands may be born at once. */
+  #askBorn(): void {
+    const now = performance.now();
+    const left = this.#born.findIndex(({ at }) => at > now);
+    for (const { stream } of this.#born.splice(0, left < 0 ? this.#born.length : left)) {
+      if (stream.ended || (stream.writer.pid !== undefined && stream.reader.pid !== undefined))
+        stream.answered = true;
+      else void this.#askBoth(stream);
+    }
+    const [next] = this.#born;
+    this.#bornTimer = next && setTimeout(() => this.#askBorn(), next.at - now).unref();
+  }
+
+  async #askBoth(stream: Stream): Promise<void> {
+    try {
+      await Promise.all([this.#ask(stream, true), this.#ask(stream, false)]);
+    } finally {
+      stream.answered = true;
+    }
+  }
+
+  async #ask(stream: Stream, reader: boolean): Promise<void> {
+    const end = reader ? stream.reader : stream.writer;
+    // Whoever held an end of what is over by now has gone from it.
+    if (end.pid !== undefined || stream.ended) return;
+    const socket = stream.carrier !== 'pipe';
+    const inode = socket && reader ? stream.peerInode : stream.inode;
+    const query: HolderQuery = {
+      inode,
+      device: stream.device,
+      carrier: socket ? 'socket' : 'pipe',
+      end: reader ? 'read' : 'write',
+    };
+    const holders = inode ? await this.#lookup.holders(query) : [];
+    this.#presume(stream, reader, holders);
   }
 
   /** The other end of a connection on this machine: whose socket has its addresses? */

@@ -61,6 +61,20 @@ interface Unplaced {
   readonly cause: LossCause;
 }
 
+/** What a reader supplied, and the position behind it. */
+interface Ahead {
+  /** A character for each byte: a buffer takes 200 bytes beside what it holds, and its writer may never be seen. */
+  readonly latin1: string;
+  readonly end: number;
+}
+
+/** How many bytes a reader supplied in all, and when the last of them. */
+interface Supplied {
+  bytes: number;
+  last: number;
+}
+
+/** There is one for each stream, and most do nothing: what few need is made with the first use. */
 export class Merge<T> {
   readonly #sink: MergeSink<T>;
   /** The stream; to be set before the first record. */
@@ -68,24 +82,19 @@ export class Merge<T> {
   #position = 0;
   /** Once several processes have written. */
   #shared: SharedWriting | undefined;
-  /** Supplied by the reader, not confirmed yet, and the position behind it. */
-  #ahead: Buffer | undefined;
-  #aheadEnd = 0;
+  /** Supplied by the reader, not confirmed yet. */
+  #ahead: Ahead | undefined;
   /** Beyond a hole, by position. */
   #early = NONE;
   #unplaced: Unplaced | undefined;
   #skipping = false;
-
   /** Joined in the middle, and no writer's call has been seen yet. */
-  #joining: boolean;
-  /** When the reader last supplied bytes, and how many in all. */
-  #suppliedAt = 0;
-  #supplied = 0;
+  #joining: Supplied | undefined;
 
   /** @param joined The stream may have carried bytes before it was followed. */
   constructor(sink: MergeSink<T>, joined = false) {
     this.#sink = sink;
-    this.#joining = joined;
+    this.#joining = joined ? { bytes: 0, last: 0 } : undefined;
   }
 
   /** Where the next byte is expected. */
@@ -145,11 +154,12 @@ export class Merge<T> {
    * first writer's call brings, its call having returned first: the bytes and the moment tell.
    */
   #isRepeated({ bytes, time }: DataRecord): boolean {
-    this.#joining = false;
-    const ahead = this.#ahead;
-    if (!ahead || this.#supplied < bytes.length || time - this.#suppliedAt > RACE_NS) return false;
+    const supplied = this.#joining;
+    this.#joining = undefined;
+    const ahead = this.#ahead?.latin1;
+    if (!ahead || !supplied || supplied.bytes < bytes.length || time - supplied.last > RACE_NS) return false;
     const compared = Math.min(ahead.length, bytes.length);
-    return ahead.subarray(ahead.length - compared).equals(bytes.subarray(bytes.length - compared));
+    return ahead.endsWith(bytes.toString('latin1', bytes.length - compared));
   }
 
   gap(record: GapRecord): void {
@@ -225,9 +235,10 @@ export class Merge<T> {
   #accept(record: DataRecord): void {
     const { bytes, offset } = record;
     const known = Math.max(0, Math.min(this.#position - offset, bytes.length));
-    if (record.shared) this.#share();
+    if (record.shared) this.#share(record.time);
     // Threads of one process are not seen to be several writers until their calls cross.
-    else if (known > 0 && !record.fromReader && !this.#isInPlace(bytes, offset, known)) this.#share();
+    else if (known > 0 && !record.fromReader && !this.#isInPlace(bytes, offset, known))
+      this.#share(record.time);
     if (this.#shared) {
       if (record.fromReader) this.#shared.read(offset, bytes, record);
       else this.#shared.written(offset, bytes, record);
@@ -238,7 +249,8 @@ export class Merge<T> {
     if (known < bytes.length) this.#emit(known > 0 ? bytes.subarray(known) : bytes, this.#position, record);
   }
 
-  #share(): void {
+  /** @param time Of the record that has shown it. */
+  #share(time: number): void {
     if (this.#shared) return;
     const sink = {
       bytes: (bytes: Buffer, at: number, record: Supplier) => this.#sink.bytes(this.of, bytes, at, record),
@@ -246,9 +258,9 @@ export class Merge<T> {
         this.#sink.confirmed(this.of, at, length, record),
     };
     const ahead = this.#ahead && {
-      at: this.#aheadEnd - this.#ahead.length,
-      bytes: this.#ahead,
-      time: this.#suppliedAt,
+      at: startOf(this.#ahead),
+      bytes: Buffer.from(this.#ahead.latin1, 'latin1'),
+      time,
     };
     this.#shared = new SharedWriting(sink, this.#position, ahead);
     this.#ahead = undefined;
@@ -258,23 +270,20 @@ export class Merge<T> {
     this.#position = offset + bytes.length;
     if (record.fromReader) {
       this.#remember(bytes);
-      this.#suppliedAt = record.time;
-      this.#supplied += bytes.length;
+      if (this.#joining) {
+        this.#joining.last = record.time;
+        this.#joining.bytes += bytes.length;
+      }
     } else if (this.#ahead) this.#ahead = undefined;
     this.#sink.bytes(this.of, bytes, offset, record);
   }
 
   /** Bytes that end at the position. */
   #remember(bytes: Buffer): void {
-    const before = this.#aheadEnd === this.#position - bytes.length ? this.#ahead : undefined;
-    this.#aheadEnd = this.#position;
-    const tail = bytes.length > AHEAD_MAX ? bytes.subarray(bytes.length - AHEAD_MAX) : bytes;
-    if (!before || tail.length === AHEAD_MAX) this.#ahead = Buffer.from(tail);
-    else
-      this.#ahead = Buffer.concat([
-        before.subarray(Math.max(0, before.length + tail.length - AHEAD_MAX)),
-        tail,
-      ]);
+    const end = this.#position;
+    const before = this.#ahead?.end === end - bytes.length ? this.#ahead.latin1 : '';
+    const tail = bytes.toString('latin1', Math.max(0, bytes.length - AHEAD_MAX));
+    this.#ahead = { latin1: (before + tail).slice(-AHEAD_MAX), end };
   }
 
   /**
@@ -283,19 +292,21 @@ export class Merge<T> {
    */
   #isInPlace(bytes: Buffer, offset: number, known: number): boolean {
     if (!this.#ahead) return true;
-    const start = this.#aheadEnd - this.#ahead.length;
+    const start = startOf(this.#ahead);
     const from = Math.max(offset, start);
-    const to = Math.min(offset + known, this.#aheadEnd);
+    const to = Math.min(offset + known, this.#ahead.end);
     return (
       from >= to ||
-      this.#ahead.subarray(from - start, to - start).equals(bytes.subarray(from - offset, to - offset))
+      this.#ahead.latin1.slice(from - start, to - start) ===
+        bytes.toString('latin1', from - offset, to - offset)
     );
   }
 
   #confirm(offset: number, length: number, record: DataRecord): void {
     if (this.#ahead) {
-      const rest = this.#ahead.subarray(Math.max(0, offset + length - (this.#aheadEnd - this.#ahead.length)));
-      this.#ahead = rest.length ? rest : undefined;
+      const { latin1, end } = this.#ahead;
+      const rest = latin1.slice(Math.max(0, offset + length - startOf(this.#ahead)));
+      this.#ahead = rest ? { latin1: rest, end } : undefined;
     }
     this.#sink.confirmed(this.of, offset, length, record);
   }
@@ -367,6 +378,10 @@ export class Merge<T> {
 
 function isPlaced(record: GapRecord): record is PlacedGap {
   return record.offset !== undefined;
+}
+
+function startOf({ latin1, end }: Ahead): number {
+  return end - latin1.length;
 }
 
 function endOf(gap: PlacedGap): number {

@@ -21,30 +21,28 @@ export interface End {
   presumed: boolean;
 }
 
-/** Of what the kernel told at its beginning, what is asked for later. */
-export type StreamIdentity = Pick<
-  StreamRecord,
-  'carrier' | 'inode' | 'peerInode' | 'device' | 'pair' | 'addresses' | 'joined'
->;
-
-export interface Stream extends StreamRef {
-  source: Address | undefined;
-  destination: Address | undefined;
-  readonly tls: string | undefined;
-  readonly seenAt: 'writer' | 'reader' | undefined;
-  carriedBy: number | undefined;
-  readonly joined: boolean;
-  /** What the kernel calls it now; `id` stays. */
-  kernelId: number;
-  readonly identity: StreamIdentity;
-  readonly merge: Merge<Stream>;
-  readonly framer: LineFramer;
-  /** Of a socket: decides what it speaks, together with the opposite direction. */
-  readonly socket: { readonly shared: Socket; readonly direction: Direction } | undefined;
+/** Of a socket. */
+export interface SocketLink {
+  /** Decides what the socket speaks, together with the opposite direction. */
+  readonly shared: Socket<Stream>;
+  readonly direction: Direction;
   /** CLOCK_MONOTONIC of the last call seen, nanoseconds: pieces of one call have the same. */
   callTime: number;
   /** CLOCK_MONOTONIC of the last record, wanted or not, nanoseconds. */
   recordTime: number;
+}
+
+/** There may be 50,000: what few of them have is made, or set, with the first use. */
+export interface Stream extends StreamRef, Pick<StreamRecord, 'inode' | 'peerInode' | 'device' | 'pair'> {
+  source: Address | undefined;
+  destination: Address | undefined;
+  carriedBy?: number | undefined;
+  readonly joined: boolean;
+  /** What the kernel calls it now; `id` stays. */
+  kernelId: number;
+  readonly merge: Merge<Stream>;
+  readonly framer: LineFramer;
+  readonly socket: SocketLink | undefined;
   readonly writer: End;
   /** Replaced, not changed, when its process has ended: frames before have their own reader. */
   reader: End;
@@ -54,7 +52,7 @@ export interface Stream extends StreamRef {
   written: Written | undefined;
   stderr: boolean;
   /** Of the clear text inside TLS: which connection carries it could not be told in time. */
-  untied: boolean;
+  untied?: boolean;
   /** It carries TLS: what was said first, and for which processes it has been counted. */
   hello: { readonly bytes: Buffer; readonly counted: Set<number> } | undefined;
   /** The monitor does not want its bytes, for so long. */
@@ -99,14 +97,8 @@ export function unknownEnd(): End {
   return { pid: undefined, fd: undefined, since: 0, presumed: false };
 }
 
-/** `object` names what carries a stream, so that it is recognised when the kernel numbers it anew. */
-export function objectOf({ addresses, carrier, device, inode, peerInode }: StreamIdentity): string {
-  if (addresses) return addressKey(addresses.source, addresses.destination);
-  // Joined, and not a template: V8 would keep the pieces for as long as the whole.
-  return [carrier, device, inode, peerInode].join(' ');
-}
-
-/** One direction between two addresses. Network namespaces may have the same: then the youngest counts. */
+/** One direction between two addresses. */
 export function addressKey(source: Address, destination: Address): string {
+  // Joined, and not a template: V8 would keep the pieces for as long as the whole.
   return [source.ip, source.port, destination.ip, destination.port].join(' ');
 }

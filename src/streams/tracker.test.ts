@@ -624,7 +624,7 @@ describe('two directions', () => {
     // The kernel found what was there before at the address of the peer.
     announce(3, { carrier: 'unix', inode: 21, peerInode: 22, pair: 2 });
     announce(4, { carrier: 'unix', inode: 22, peerInode: 21, pair: 3 });
-    const pairs = [1, 2, 3, 4].map((stream) => tracker.get(stream)?.identity.pair);
+    const pairs = [1, 2, 3, 4].map((stream) => tracker.get(stream)?.pair);
     assert.deepEqual(pairs, [0, 1, 0, 3]);
   });
 
@@ -634,6 +634,6 @@ describe('two directions', () => {
     announceTcp(tracked, 1);
     eof(2, 1 * MS);
     announce(3, { carrier: 'tcp', addresses: LOOPBACK, pair: 2 });
-    assert.equal(tracker.get(3)?.identity.pair, 0);
+    assert.equal(tracker.get(3)?.pair, 0);
   });
 });

@@ -13,6 +13,7 @@ import type {
   TieRecord,
 } from '../source/records.ts';
 import { Aside } from './aside.ts';
+import { ByObject } from './by-object.ts';
 import { Descriptors } from './descriptors.ts';
 import { Encrypted } from './encrypted.ts';
 import { Ends, type Lookup } from './ends.ts';
@@ -21,16 +22,7 @@ import { type Hole, Merge, type MergeSink, RACE_NS, type Supplier } from './merg
 import { ProcessTable } from './processes.ts';
 import { HOLD_NS, ReleaseQueue } from './release.ts';
 import { Sockets } from './sockets.ts';
-import {
-  addressKey,
-  type End,
-  hasWritten,
-  noteFormerWriter,
-  objectOf,
-  type StopUntil,
-  type Stream,
-  unknownEnd,
-} from './stream.ts';
+import { type End, hasWritten, noteFormerWriter, type StopUntil, type Stream, unknownEnd } from './stream.ts';
 import { Written } from './written.ts';
 
 /** A stream that nobody recognised and that does not look like JSON is given up after so many bytes in one line. */
@@ -63,7 +55,7 @@ export class Tracker implements RecordSink {
   /** What was seen of TLS, and whose clear text was not. */
   readonly encrypted = new Encrypted();
   readonly #streams = new Map<number, Stream>();
-  readonly #byObject = new Map<string, Stream>();
+  readonly #byObject = new ByObject();
   /** Ended, abandoned or never used. */
   readonly #aside = new Aside();
   readonly #queue = new ReleaseQueue();
@@ -101,7 +93,7 @@ export class Tracker implements RecordSink {
     deliver: (item: StreamItem, stream: Stream) => void,
   ) {
     this.#options = options;
-    this.#ends = new Ends(this.processes, lookup, (key) => this.#byObject.get(key));
+    this.#ends = new Ends(this.processes, lookup, (from, to) => this.#byObject.between(from, to));
     this.#verdicts = verdicts;
     this.#deliver = deliver;
     this.#sockets = new Sockets(
@@ -214,7 +206,7 @@ export class Tracker implements RecordSink {
           beginsHttp1(record.bytes)
         )
           this.#resumeCopying(stream);
-        stream.recordTime = record.time;
+        if (stream.socket) stream.socket.recordTime = record.time;
         if (stream.stopped) return;
         stream.ended = false;
         this.#seen(stream, record.fromReader, record.pid, record.fd, record.time);
@@ -312,7 +304,7 @@ export class Tracker implements RecordSink {
     const stream = this.#aside.take(id);
     if (!stream) return undefined;
     this.#streams.set(id, stream);
-    this.#byObject.set(objectOf(stream.identity), stream);
+    this.#byObject.add(stream);
     return stream;
   }
 
@@ -321,10 +313,7 @@ export class Tracker implements RecordSink {
     const opposite = this.#streams.get(told.pair) ?? this.#aside.get(told.pair);
     const pair = opposite && isPair(told, opposite) ? opposite : undefined;
     const record = pair || !opposite ? told : { ...told, pair: 0 };
-    const { carrier, inode, peerInode, device, addresses, joined } = record;
-    const object = objectOf(record);
-    const named = record.inode > 0 || record.addresses !== undefined;
-    const before = named && record.joined ? this.#byObject.get(object) : undefined;
+    const before = record.joined ? this.#byObject.same(record) : undefined;
     if (before && !before.ended) {
       // The kernel had forgotten an idle stream; to us it goes on.
       before.merge.restart();
@@ -341,17 +330,14 @@ export class Tracker implements RecordSink {
       carrier: record.carrier,
       source: record.addresses?.source,
       destination: record.addresses?.destination,
-      tls: record.tls,
-      // The direction that is read is the pair of the one that is written.
-      seenAt: record.carrier !== 'tls' ? undefined : record.pair ? 'reader' : 'writer',
-      carriedBy: undefined,
+      inode: record.inode,
+      peerInode: record.peerInode,
+      device: record.device,
+      pair: record.pair,
       joined: record.joined,
-      identity: { carrier, inode, peerInode, device, pair: record.pair, addresses, joined },
       // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
       merge: new Merge(this.#merged, record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls'),
       socket,
-      callTime: -1,
-      recordTime: -1,
       framer: new LineFramer({ maxSize: this.#options.maxMessage, joined: record.joined }),
       writer: unknownEnd(),
       reader: unknownEnd(),
@@ -359,7 +345,6 @@ export class Tracker implements RecordSink {
       written: undefined,
       stderr: record.carrier === 'stderr',
       hello: undefined,
-      untied: false,
       stopped: undefined,
       kept: false,
       ended: false,
@@ -369,10 +354,12 @@ export class Tracker implements RecordSink {
       begun: false,
       asked: false,
       answered: false,
+      // The direction that is read is the pair of the one that is written.
+      ...(record.carrier === 'tls' && { tls: record.tls, seenAt: record.pair ? 'reader' : 'writer' }),
     };
     stream.merge.of = stream;
     this.#streams.set(record.stream, stream);
-    this.#byObject.set(object, stream);
+    this.#byObject.add(stream);
     if (socket) this.#sockets.begin(stream, socket);
     // The other direction has told of the connection already.
     if (record.carrier === 'tcp') this.#ends.begun(record, pair !== undefined);
@@ -380,8 +367,8 @@ export class Tracker implements RecordSink {
   }
 
   /** Pieces of one call have the same time. */
-  #beginsCall(stream: Stream, { time }: DataRecord): boolean {
-    return time !== stream.recordTime;
+  #beginsCall({ socket }: Stream, { time }: DataRecord): boolean {
+    return time !== socket?.recordTime;
   }
 
   /** Of TLS one end is all there is, and nobody tells of it when the memory it lay in is given up. */
@@ -405,7 +392,7 @@ export class Tracker implements RecordSink {
   #findCarrier(stream: Stream): void {
     const { carrier, carriedBy, source, destination } = stream;
     if (carrier !== 'tls' || carriedBy !== undefined || !source || !destination) return;
-    stream.carriedBy = this.#byObject.get(addressKey(source, destination))?.id;
+    stream.carriedBy = this.#byObject.between(source, destination)?.id;
     this.#tellLate(stream);
   }
 
@@ -469,8 +456,8 @@ export class Tracker implements RecordSink {
       this.#lines(stream, bytes, offset);
       return;
     }
-    const boundary = by.time !== stream.callTime;
-    stream.callTime = by.time;
+    const boundary = by.time !== socket.callTime;
+    socket.callTime = by.time;
     socket.shared.push(socket.direction, bytes, offset, boundary);
   }
 
@@ -642,26 +629,35 @@ export class Tracker implements RecordSink {
   #sweep(time: number): void {
     this.#swept = time;
     const descriptors = this.#descriptors(time);
-    for (const [id, stream] of this.#streams) {
-      if (time - stream.lastTime < FORGET_NS) continue;
-      const used =
-        stream.writer.pid !== undefined ||
-        stream.reader.pid !== undefined ||
-        stream.merge.position > 0 ||
-        stream.merge.waiting;
-      if (used && !stream.ended && !this.#abandoned(stream, descriptors)) continue;
-      if (used) this.#end(stream, time);
-      this.#streams.delete(id);
-      if (stream.carrier === 'tls')
-        this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
-      if (this.#byObject.get(objectOf(stream.identity)) === stream)
-        this.#byObject.delete(objectOf(stream.identity));
-      const over = this.#isOver(stream);
-      this.#aside.put(id, stream, over);
-      if (over)
-        for (const each of this.#sockets.both(stream))
-          if (this.#aside.get(each.id)) this.#aside.put(each.id, each, true);
-    }
+    // Not in a loop, which would make an array for each, again and again while nothing happens.
+    this.#streams.forEach((stream, id) => {
+      if (this.#isToBeForgotten(stream, time, descriptors)) this.#forget(id, stream);
+    });
+  }
+
+  /** Has it ended, now if not before, or never been used? */
+  #isToBeForgotten(stream: Stream, time: number, descriptors: Descriptors | undefined): boolean {
+    if (time - stream.lastTime < FORGET_NS) return false;
+    const used =
+      stream.writer.pid !== undefined ||
+      stream.reader.pid !== undefined ||
+      stream.merge.position > 0 ||
+      stream.merge.waiting;
+    if (used && !stream.ended && !this.#abandoned(stream, descriptors)) return false;
+    if (used) this.#end(stream, time);
+    return true;
+  }
+
+  #forget(id: number, stream: Stream): void {
+    this.#streams.delete(id);
+    if (stream.carrier === 'tls')
+      this.#tlsOf.get(stream.writer.pid ?? stream.reader.pid ?? 0)?.delete(stream);
+    this.#byObject.delete(stream);
+    const over = this.#isOver(stream);
+    this.#aside.put(id, stream, over);
+    if (!over) return;
+    for (const each of this.#sockets.both(stream))
+      if (this.#aside.get(each.id)) this.#aside.put(each.id, each, true);
   }
 
   /** Only where one has begun since the last time can a descriptor have become another stream's. */
@@ -705,8 +701,8 @@ const always = () => true;
  * Is it the opposite direction of the same socket? The kernel finds it by the address of the socket's memory, or by
  * those of the network, which may be used again while the stream of an earlier one is still known.
  */
-function isPair(record: StreamRecord, { identity: other, ended }: Stream): boolean {
-  if (record.carrier === 'tcp') return record.joined || !ended;
+function isPair(record: StreamRecord, other: Stream): boolean {
+  if (record.carrier === 'tcp') return record.joined || !other.ended;
   if (record.carrier !== 'unix' && record.carrier !== 'unix-seqpacket') return true;
   const same = (one: number, two: number) => one === 0 || two === 0 || one === two;
   return same(record.inode, other.peerInode) && same(record.peerInode, other.inode);
