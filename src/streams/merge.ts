@@ -368,9 +368,8 @@ export class Merge<T> {
     endsLine: boolean | undefined,
     cause: LossCause,
   ): void {
-    const offset = this.#shared?.end ?? this.#position;
+    const offset = this.#shared?.lost(bytes, time) ?? this.#position;
     this.#position += bytes;
-    this.#shared?.lost(bytes);
     this.#ahead = undefined;
     this.#sink.lost(this.of, { time, offset, bytes, lines, endsLine, cause });
   }

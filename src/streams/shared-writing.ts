@@ -78,12 +78,7 @@ export class SharedWriting {
     return Math.max(this.#position, this.#readTo);
   }
 
-  /** Where what comes next will be told. */
-  get end(): number {
-    return this.#end;
-  }
-
-  /** Do writes wait to be told? */
+  /** Does something wait to be told? */
   get waiting(): boolean {
     return this.#waiting.length > 0 || this.#begun !== undefined;
   }
@@ -122,10 +117,14 @@ export class SharedWriting {
     this.#settle(record.time);
   }
 
-  /** So many bytes come next that are lost. */
-  lost(bytes: number): void {
+  /** So many bytes come next that are lost. @returns where. */
+  lost(bytes: number, time: number): number {
+    this.#readBegun();
+    const at = this.#end;
     this.#position += bytes;
     this.#end += bytes;
+    this.#settle(time);
+    return at;
   }
 
   /** Tells what has waited for too long at `time`. */
