@@ -15,7 +15,7 @@ async function send(name: string, options: readonly string[] = ['-q']) {
   const directory = scratch();
   const result = await captureRun(['python3', PEER, directory, name], { options });
   assert.equal(result.code, 0, result.stderr.slice(0, 2000));
-  assertOutput(result.lines);
+  assertOutput(result.lines, result.isPart);
   assert.deepEqual(result.summary['losses'], {});
   const sent = framesOf(readFileSync(join(directory, 'sent')));
   const frames = result.lines.filter((line) => line['kind'] === 'message' || line['kind'] === 'invalid');

@@ -26,7 +26,7 @@ import {
   Movers,
   request,
 } from '../support/mover.ts';
-import { patience } from '../support/patience.ts';
+import { isSlow, patience } from '../support/patience.ts';
 import { assertOutput } from '../support/schema.ts';
 
 /** Messages sent when the storm is over: all of these must arrive. */
@@ -120,7 +120,7 @@ function storm(
 
 function assertStorm(result: CaptureResult, movers: Movers, names: readonly string[], some: boolean): void {
   assert.equal(result.code, 0, result.stderr);
-  assertOutput(result.lines);
+  assertOutput(result.lines, result.isPart);
   let lost = 0;
   for (const name of names) {
     const sent = movers.sent(name);
@@ -181,7 +181,9 @@ test('a ring that is full for ten seconds: what was sent is captured or lost, to
   const gcc = spawnSync('gcc', ['-O2', '-pthread', '-o', load, join(ROOT, 'bench', 'peers', 'load.c')]);
   assert.equal(gcc.status, 0, String(gcc.stderr));
   // The load's own account goes elsewhere: on the same standard output it may come in the middle of a line.
-  const again = '("$0" client 300 0 10 "$0" serve 300; sleep 1; "$0" client 300 1000 1 "$0" serve 300) >"$1"';
+  // What an emulated monitor takes much longer to work off.
+  const pause = isSlow ? 30 : 1;
+  const again = `("$0" client 300 0 10 "$0" serve 300; sleep ${pause}; "$0" client 300 1000 1 "$0" serve 300) >"$1"`;
   const { streams, losses } = await tally(['sh', '-c', again, load, account]);
   const [flood = 0, calm = 0] = readFileSync(account, 'utf8')
     .split('\n')

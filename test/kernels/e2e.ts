@@ -10,7 +10,7 @@ import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { cached, isLine } from './kernels.ts';
 import { compilePeers } from './peers.ts';
-import { type Backend, runParts } from './suite.ts';
+import { type Backend, runParts, type Selection, watchedTogether } from './suite.ts';
 import { cannotBoot } from './vm.ts';
 
 const PATIENCE = { timeout: 7_200_000, testTimeout: 1_200_000, factor: 10 };
@@ -22,6 +22,7 @@ const { values, positionals } = parseArgs({
     kernel: { type: 'string', default: '6.12' },
     arch: { type: 'string', default: 'amd64' },
     backend: { type: 'string', default: 'fentry' },
+    together: { type: 'boolean', default: false },
     except: { type: 'string', multiple: true, default: [] },
   },
 });
@@ -32,6 +33,7 @@ async function main(): Promise<boolean> {
   const kernel = cached(arch, values.kernel);
   const reason = cannotBoot(kernel);
   if (reason || !kernel) throw new Error(`cannot boot ${values.kernel}: ${reason}`);
+  const { except } = values;
   const backend: Backend = values.backend === 'tracepoint' ? 'tracepoint' : 'fentry';
   const all = readdirSync(FILES).filter((name) => name.endsWith('.test.ts'));
   const files = positionals.length ? positionals : all.sort().map((name) => join(FILES, name));
@@ -39,8 +41,11 @@ async function main(): Promise<boolean> {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   try {
     compilePeers(arch, peers);
-    for (const file of files) {
-      const parts = { alone: [{ files: [file], backend, except: values.except }], together: [] };
+    const selections: Selection[] = values.together
+      ? [watchedTogether({ files, except })]
+      : files.map((file) => ({ files: [file], backend, except }));
+    for (const selection of selections) {
+      const parts = { alone: [selection], together: [] };
       const { tests, fault } = await runParts(kernel, parts, peers, PATIENCE);
       for (const { name, milliseconds, skipped, failure } of tests) {
         counts[failure ? 'failed' : skipped ? 'skipped' : 'passed']++;
@@ -49,7 +54,7 @@ async function main(): Promise<boolean> {
       }
       if (fault) {
         counts.failed++;
-        console.log(`FAIL ${basename(file)}: ${fault}`);
+        console.log(`FAIL ${selection.files.map((file) => basename(file)).join(', ')}: ${fault}`);
       }
     }
   } finally {

@@ -19,11 +19,27 @@ export interface Selection {
   readonly except?: readonly string[];
   /** The one they run on, where it is not the test's own choice. */
   readonly backend?: Backend;
+  /** Those that watch the whole machine for all of them at once: test/support/watched.ts. */
+  readonly watching?: readonly Backend[];
+  /** Further files, which test/kernels/guest/together.guest.ts imports. */
+  readonly imported?: readonly string[];
 }
 
 const guest = (name: string): Selection => ({ files: [`test/kernels/guest/${name}.guest.ts`] });
-/** Those that watch the whole machine, on both back ends at once … */
-const WHOLE_MACHINE = guest('whole-machine');
+
+/** Some files of the end-to-end suite, or nothing but what is about the whole machine, while that is watched. */
+export function watchedTogether(
+  { files, names, except }: Selection,
+  watching: readonly Backend[] = ['tracepoint', 'fentry'],
+): Selection {
+  const guests = ['the whole machine', 'of all that the tests before'];
+  return {
+    ...{ ...guest('together'), watching, imported: files },
+    ...(names ? { names: [...guests, ...names] } : {}),
+    ...(except ? { except } : {}),
+  };
+}
+
 const DOCTOR = guest('doctor');
 /** What does not need a machine of its own, but patience. */
 const LOAD = guest('load');
@@ -33,13 +49,23 @@ const e2e = (name: string, ...names: readonly string[]): Selection => ({
   files: [`test/e2e/${name}.test.ts`],
   names,
 });
-/** … and those of the calls, the probes, and the ends of connections. */
-const PEEK = e2e('bytes-calls', 'MSG_PEEK');
-const SEGMENTS = e2e('bytes-calls', '1024 segments');
 const PROBE = e2e('tls-probes', 'SSL_read and SSL_write');
-const ENDS = e2e('tcp-ends', '100 bytes at a time after both sides');
 const on = (backend: Backend, ...selections: readonly Selection[]): Selection[] =>
   selections.map((selection) => ({ ...selection, backend }));
+
+/** Is it `npm run test:kernels` that runs us? */
+const WITH_REST = process.env['MCPSPY_TEST_KERNELS'] === 'all';
+
+/** Some tests by file, for which the whole machine is watched. */
+function watched(
+  tests: Readonly<Record<string, readonly string[]>>,
+  rest: Readonly<Record<string, readonly string[]>> = {},
+  watching?: readonly Backend[],
+): Selection {
+  const all = [...Object.entries(tests), ...(WITH_REST ? Object.entries(rest) : [])];
+  const files = new Set(all.map(([name]) => `test/e2e/${name}.test.ts`));
+  return watchedTogether({ files: [...files], names: all.flatMap(([, names]) => names) }, watching);
+}
 
 /** Tests of which nobody may be disturbed by others, then some side by side: the VM has two processors. */
 export interface Parts {
@@ -53,26 +79,39 @@ interface PartsWithRest extends Parts {
   readonly rest?: readonly Selection[];
 }
 
-/** Is it that command which runs us? */
-const WITH_REST = process.env['MCPSPY_TEST_KERNELS'] === 'all';
-
 /** As much as fits into three minutes a kernel: without KVM a capture takes from ten to thirty seconds. */
 const PARTS: Readonly<Record<Arch, Partial<Record<Line, PartsWithRest>>>> = {
   amd64: {
     '6.1': {
-      alone: [WHOLE_MACHINE],
+      alone: [
+        watched(
+          {
+            'bytes-calls': ['1024 segments'],
+            'bytes-sizes': ['writes of one byte through a pipe'],
+            faults: ['another in the middle of a message'],
+          },
+          { 'http-python': ['http.server over TLS'] },
+        ),
+      ],
       together: [],
-      rest: [...on('tracepoint', PROBE), ...on('fentry', SEGMENTS)],
     },
     '6.12': {
-      alone: [WHOLE_MACHINE],
+      alone: [
+        watched(
+          {
+            'bytes-calls': ['MSG_PEEK'],
+            'bytes-blind': ['also when the reader takes its time'],
+            faults: ['used again for another pipe', 'while another is torn down'],
+          },
+          { 'tcp-ends': ['100 bytes at a time after both sides'] },
+        ),
+      ],
       together: [],
-      rest: [...on('tracepoint', ENDS), ...on('fentry', PEEK)],
     },
     newest: {
       alone: [],
       together: [DOCTOR],
-      restAlone: [WHOLE_MACHINE],
+      restAlone: [watched({}, {}, ['tracepoint'])],
       rest: [LOAD],
     },
   },
@@ -159,7 +198,7 @@ export async function runParts(
 
 /** Runs tests in one process, which is started once: starting is what takes longest. */
 function testing(
-  { files, names = [], except = [], backend }: Selection,
+  { files, names = [], except = [], backend, watching, imported }: Selection,
   index: number,
   timeout: number,
 ): string {
@@ -169,6 +208,10 @@ function testing(
     ...names.map((name) => `--test-name-pattern='${name}'`),
     ...except.map((name) => `--test-skip-pattern='${name}'`),
   ];
-  const chosen = backend ? [`MCPSPY_TEST_BACKEND=${backend}`] : [];
+  const chosen = [
+    ...(backend ? [`MCPSPY_TEST_BACKEND=${backend}`] : []),
+    ...(watching ? [`MCPSPY_TEST_WATCHING=${watching}`] : []),
+    ...(imported ? [`MCPSPY_TEST_FILES=${imported}`] : []),
+  ];
   return [...chosen, 'scripts/node.sh', ...options, ...files].join(' ');
 }

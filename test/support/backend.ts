@@ -5,6 +5,8 @@ import { cannotCapture, MCPSPY } from './mcpspy.ts';
 
 function used(): 'fentry' | 'tracepoint' | undefined {
   if (cannotCapture) return undefined;
+  // Where several watch, only what all of them see is told.
+  if (process.env['MCPSPY_TEST_WATCHING']) return 'tracepoint';
   const wanted = process.env['MCPSPY_TEST_BACKEND'];
   const options = wanted ? ['--backend', wanted] : [];
   const trial = spawnSync(MCPSPY, ['run', ...options, '-q', '-o', '-', '--', 'true'], { encoding: 'utf8' });

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Runs the real command on real processes and reads what it wrote. */
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { notInVm } from './in-vm.ts';
 import { patience } from './patience.ts';
+import { WatchedMachine } from './watched.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const MCPSPY = join(ROOT, 'bin', 'mcpspy');
@@ -14,6 +17,8 @@ export const NODE = process.execPath;
 /** The back end under test, where the runner of the tests has chosen one (test/kernels). */
 const BACKEND = process.env['MCPSPY_TEST_BACKEND'];
 const CHOSEN = BACKEND ? ['--backend', BACKEND] : [];
+/** Those that watch the whole machine for all tests (test/kernels), the first of which tells. */
+export const WATCHING = process.env['MCPSPY_TEST_WATCHING']?.split(',') ?? [];
 
 /** One line of the JSON Lines output. */
 // biome-ignore lint/suspicious/noExplicitAny: a test reads whatever is there
@@ -30,6 +35,8 @@ export interface CaptureResult {
   readonly gaps: readonly OutputLine[];
   readonly stderrLines: readonly OutputLine[];
   readonly summary: OutputLine;
+  /** These are some lines of a capture that goes on; `summary` holds nothing but that nothing is lost. */
+  readonly isPart?: true;
 }
 
 /** A directory that goes away with the test file. */
@@ -45,7 +52,7 @@ export const cannotCapture: string | false = probe();
 function probe(): string | false {
   if (process.getuid?.() !== 0) return 'not root';
   // Who has chosen wants to hear that it cannot be had; and in a VM a trial takes long.
-  if (BACKEND) return false;
+  if (BACKEND || WATCHING.length > 0) return false;
   const trial = spawnSync(MCPSPY, [...CHOSEN, 'run', '-q', '--', 'true'], { encoding: 'utf8' });
   if (trial.status === 0) return false;
   // 3 and 4: the kernel refuses. Anything else is a fault of ours and must fail the tests.
@@ -89,11 +96,23 @@ export function collect(child: ChildProcess): { stdout: () => string; stderr: ()
   return { stdout: () => Buffer.concat(out).toString(), stderr: () => Buffer.concat(err).toString() };
 }
 
-/** `mcpspy run -o FILE … -- command`, to its end. */
+let watched: Promise<WatchedMachine> | undefined;
+
+/** The capture of the whole machine that tests share; begins when it is first asked for. */
+export function watchedMachine(): Promise<WatchedMachine> {
+  assert.equal(notInVm, false);
+  const captures = () => Promise.all(WATCHING.map((backend) => attach([], ['--backend', backend])));
+  watched ??= captures().then((all) => new WatchedMachine(all));
+  return watched;
+}
+
+/** `mcpspy run -o FILE … -- command`, to its end; or the command alone, where the whole machine is watched. */
 export async function captureRun(
   command: readonly string[],
   given: CaptureOptions = {},
 ): Promise<CaptureResult> {
+  const usual = (given.options ?? ['-q']).join(' ') === '-q';
+  if (WATCHING.length > 0 && usual) return (await watchedMachine()).run(command, given);
   const file = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'out.jsonl');
   const args = [...CHOSEN, 'run', '-o', file, ...(given.options ?? ['-q']), '--', ...command];
   const child = spawn(MCPSPY, args, {

@@ -91,16 +91,19 @@ export class Agents {
     return new Set(this.#sent().flatMap(({ from, to }) => [from.pid, to.pid]));
   }
 
-  /** Each message once, both ends attributed, answers with their requests; and the summary knows either server. */
+  /** Each message once, both ends attributed, answers with their requests. */
   assertIn(capture: CaptureResult): void {
     assertPaired(assertExactly(capture, this.#sent()));
-    const pids = this.pids();
-    const servers = (capture.summary.servers as OutputLine[]).filter(({ server }) =>
-      pids.has(server.endpoint?.pid),
-    );
-    assert.deepEqual(
-      servers.map(({ client }) => Boolean(client.endpoint)),
-      [true, true],
-    );
   }
+}
+
+/** The summary knows these processes' two servers, and whose they are. */
+export function assertSummedUp(capture: CaptureResult, pids: ReadonlySet<number>): void {
+  const servers = (capture.summary.servers as OutputLine[]).filter(({ server }) =>
+    pids.has(server.endpoint?.pid),
+  );
+  assert.deepEqual(
+    servers.map(({ client }) => Boolean(client.endpoint)),
+    [true, true],
+  );
 }

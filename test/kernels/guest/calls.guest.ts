@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Each system call that moves bytes by its number, which is another one on another architecture. */
 import { test } from 'node:test';
+import { notInVm } from '../../support/in-vm.ts';
 import { assertCaptured, chance, INITIALIZE, type Movement, request } from '../../support/mover.ts';
-import { notInVm } from './guest.ts';
 
 const CALLS = [
   ['write', 'read'],

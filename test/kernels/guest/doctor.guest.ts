@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
+import { notInVm } from '../../support/in-vm.ts';
 import { MCPSPY } from '../../support/mcpspy.ts';
-import { notInVm } from './guest.ts';
 
 test('mcpspy doctor finds that this machine can', { skip: notInVm }, () => {
   const { status, stdout, stderr } = spawnSync(MCPSPY, ['doctor', '--json'], { encoding: 'utf8' });

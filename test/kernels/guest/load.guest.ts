@@ -6,9 +6,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { preemptsItself } from '../../../src/sensor/preemption.ts';
+import { notInVm } from '../../support/in-vm.ts';
 import { patience } from '../../support/patience.ts';
 import { ask, assertExactly, assertPaired, call, converse, open } from '../../support/truth.ts';
-import { notInVm } from './guest.ts';
 
 /** System calls and pipes for more processors than there are, until its input ends. */
 const BUSY = `

@@ -2,9 +2,9 @@
 /** The official SDK's client and server, with more time to start than mcpspy waits for a reader. */
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { notInVm } from '../../support/in-vm.ts';
 import { captureRun, NODE, scratch } from '../../support/mcpspy.ts';
 import { assertFaithful, assertPaired, SDK_CLIENT, Truth } from '../../support/truth.ts';
-import { notInVm } from './guest.ts';
 
 test('SDK client and server-filesystem: every message exactly once, in order, paired and attributed', {
   skip: notInVm,
