@@ -32,9 +32,10 @@ export function testKernels(arch: Arch): void {
       const boot = () => runSuite(kernel, peers, TIMEOUT);
       let result = await boot();
       const failed = result.tests.filter(({ failure }) => failure).map(({ name }) => name);
-      if (result.fault || failed.length) {
-        // That emulation stalls where processors are few says nothing of us, nor that probes came late by it.
-        context.diagnostic(`booted once more: ${result.fault ?? failed.join('; ')}`);
+      if (result.fault || failed.length || !result.tests.length) {
+        // That emulation stalls where processors are few says nothing of us, nor that probes came late by it, nor that
+        // node has crashed before any test (seen twice in a row, and not again).
+        context.diagnostic(`booted once more: ${result.fault ?? (failed.join('; ') || result.output)}`);
         result = await boot();
       }
       const { tests, output, fault } = result;
