@@ -88,63 +88,54 @@ test('mcpspy watches mcpspy: both have the conversation once, and what the inner
   assert.deepEqual(lines.at(-1)?.['losses'], {});
 });
 
-test('a storm of 2,000 forks, each of which says one thing: all of it, and who said it', {
-  skip,
-}, async () => {
-  const capture = await captureRun([
-    PYTHON,
-    '-c',
-    `
-import os, sys
-out, into = os.pipe()
-if os.fork() == 0:
-    os.close(into)
-    while os.read(out, 65536): pass
-    os._exit(0)
-for id in range(2000):
-    if os.fork() == 0:
-        os.write(into, b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"pid":%d}}\\n' % (id, os.getpid()))
-        os._exit(0)
-    if id % 50 == 49:
-        for _ in range(50): os.wait()
-`,
-  ]);
-  assertNothingLost(capture);
-  const ids = capture.messages.map(({ id }) => id).sort((a, b) => a - b);
-  assert.deepEqual(ids, [...Array(2000).keys()]);
-  const others = capture.messages.filter(({ from, params }) => from?.['pid'] !== params['pid']);
-  assert.deepEqual(others, []);
-});
-
-test('eight processes that write to one pipe at once: each message once, and who said it', {
-  skip,
-}, async () => {
-  const capture = await captureRun([
-    PYTHON,
-    '-c',
-    `
+/** Many processes, which `writing` starts, say `count` things through one pipe, `into`: each is told once, and who said it. */
+async function assertEachOnce(count: number, writing: string): Promise<void> {
+  const script = `
 import os
 out, into = os.pipe()
 if os.fork() == 0:
     os.close(into)
     while os.read(out, 65536): pass
     os._exit(0)
+def say(id):
+    os.write(into, b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"pid":%d}}\\n' % (id, os.getpid()))
+${writing}`;
+  const capture = await captureRun([PYTHON, '-c', script]);
+  assertNothingLost(capture);
+  const ids = capture.messages.map(({ id }) => id).sort((a, b) => a - b);
+  assert.deepEqual(ids, [...Array(count).keys()]);
+  const others = capture.messages.filter(({ from, params }) => from?.['pid'] !== params['pid']);
+  assert.deepEqual(others, []);
+}
+
+test('a storm of 2,000 forks, each of which says one thing: all of it, and who said it', { skip }, () =>
+  assertEachOnce(
+    2000,
+    `
+for id in range(2000):
+    if os.fork() == 0:
+        say(id)
+        os._exit(0)
+    if id % 50 == 49:
+        for _ in range(50): os.wait()
+`,
+  ),
+);
+
+test('eight processes that write to one pipe at once: each message once, and who said it', { skip }, () =>
+  assertEachOnce(
+    16_000,
+    `
 for writer in range(8):
     if os.fork() == 0:
         # These lose their processor between their bytes and their return.
         if writer % 2: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        for id in range(writer * 2000, writer * 2000 + 2000):
-            os.write(into, b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"pid":%d}}\\n' % (id, os.getpid()))
+        for id in range(writer * 2000, writer * 2000 + 2000): say(id)
         os._exit(0)
 for _ in range(8): os.wait()
 `,
-  ]);
-  assertNothingLost(capture);
-  const ids = capture.messages.map(({ id }) => id).sort((a, b) => a - b);
-  assert.deepEqual(ids, [...Array(16000).keys()]);
-  const others = capture.messages.filter(({ from, params }) => from?.['pid'] !== params['pid']);
-  assert.deepEqual(others, []);
-});
+  ),
+);
 
 test('processes that take turns to write to one pipe or socket: messages of 100 bytes to 1 MB, each once and whole', {
   skip,
