@@ -38,12 +38,11 @@ export class Kept {
 
   /** A copy is kept. */
   add({ at, bytes, time }: Run): void {
-    const last = this.#joins ? this.#runs.at(-1) : undefined;
-    const joined = last && endOf(last) === at;
-    const run = joined
-      ? { at: last.at, bytes: Buffer.concat([last.bytes, bytes]), time }
-      : { at, bytes: Buffer.from(bytes), time };
-    this.#runs.splice(joined ? -1 : this.#runs.length, joined ? 1 : 0, run);
+    const last = this.#runs.at(-1);
+    if (this.#joins && last && endOf(last) === at) {
+      this.#runs.pop();
+      this.#runs.push({ at: last.at, bytes: Buffer.concat([last.bytes, bytes]), time });
+    } else this.#runs.push({ at, bytes: Buffer.from(bytes), time });
     this.#bytes += bytes.length;
     // Of those that are not joined each is a whole, and stays or goes as one.
     for (let first = this.#runs[0]; first && this.#bytes > this.#max; first = this.#runs[0])

@@ -10,14 +10,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync,
 import { join } from 'node:path';
 import { before, test } from 'node:test';
 import { makeCertificate } from '../support/http-stage.ts';
-import {
-  attach,
-  type CaptureResult,
-  cannotCapture,
-  captureRun,
-  collect,
-  scratch,
-} from '../support/mcpspy.ts';
+import { attach, type CaptureResult, cannotCapture, captureRun, scratch } from '../support/mcpspy.ts';
+import { collect } from '../support/run.ts';
 import { assertTlsMessages, compileTlsCalls, portsOf, textsOf } from '../support/tls-calls.ts';
 
 const skip = cannotCapture;

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { notInVm } from './in-vm.ts';
-import { patience } from './patience.ts';
+import { byKind, collect, startCommand } from './run.ts';
 import { WatchedMachine } from './watched.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -70,30 +70,13 @@ export interface CaptureOptions {
   readonly timeout?: number;
 }
 
-function readOutput(
-  file: string,
-): Pick<CaptureResult, 'lines' | 'messages' | 'invalid' | 'gaps' | 'stderrLines' | 'summary'> {
+function readOutput(file: string): ReturnType<typeof byKind> & Pick<CaptureResult, 'summary'> {
   const lines: OutputLine[] = readFileSync(file, 'utf8')
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line));
-  const kind = (name: string) => lines.filter((line) => line['kind'] === name);
-  return {
-    lines,
-    messages: kind('message'),
-    invalid: kind('invalid'),
-    gaps: kind('gap'),
-    stderrLines: kind('stderr'),
-    summary: lines.at(-1)?.['kind'] === 'summary' ? (lines.at(-1) as OutputLine) : {},
-  };
-}
-
-export function collect(child: ChildProcess): { stdout: () => string; stderr: () => string } {
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  child.stdout?.on('data', (chunk: Buffer) => out.push(chunk));
-  child.stderr?.on('data', (chunk: Buffer) => err.push(chunk));
-  return { stdout: () => Buffer.concat(out).toString(), stderr: () => Buffer.concat(err).toString() };
+  const last = lines.at(-1);
+  return { ...byKind(lines), summary: last?.['kind'] === 'summary' ? last : {} };
 }
 
 let watched: Promise<WatchedMachine> | undefined;
@@ -115,16 +98,7 @@ export async function captureRun(
   if (WATCHING.length > 0 && usual) return (await watchedMachine()).run(command, given);
   const file = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'out.jsonl');
   const args = [...CHOSEN, 'run', '-o', file, ...(given.options ?? ['-q']), '--', ...command];
-  const child = spawn(MCPSPY, args, {
-    env: { ...process.env, ...given.env },
-    ...(given.cwd ? { cwd: given.cwd } : {}),
-    stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: patience(given.timeout ?? 120_000),
-    killSignal: 'SIGKILL',
-  });
-  const text = collect(child);
-  child.stdin?.on('error', () => {});
-  child.stdin?.end(given.input ?? '');
+  const { child, text } = startCommand([MCPSPY, ...args], given);
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   const result = { code, stdout: text.stdout(), stderr: text.stderr(), ...readOutput(file) };
   rmSync(join(file, '..'), { recursive: true, force: true });

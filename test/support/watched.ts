@@ -5,12 +5,12 @@
  * What both tell has to be the same.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Attached, CaptureOptions, CaptureResult, OutputLine } from './mcpspy.ts';
 import { patience } from './patience.ts';
+import { byKind, startCommand } from './run.ts';
 
 /** So long it may take until what has been said is told, milliseconds. */
 const TOLD_MS = 20_000;
@@ -83,11 +83,8 @@ export class WatchedMachine {
 }
 
 function partOf(lines: readonly OutputLine[]): CaptureResult {
-  const kind = (name: string) => lines.filter((line) => line['kind'] === name);
-  return {
-    ...{ code: 0, stdout: '', stderr: '', lines, messages: kind('message'), invalid: kind('invalid') },
-    ...{ gaps: kind('gap'), stderrLines: kind('stderr'), summary: { losses: {} }, isPart: true },
-  };
+  const nothing = { code: 0, stdout: '', stderr: '', summary: { losses: {} } };
+  return { ...nothing, ...byKind(lines), isPart: true };
 }
 
 function marking(mark: string): string {
@@ -95,26 +92,15 @@ function marking(mark: string): string {
 }
 
 async function runCommand(
-  [file = '', ...args]: readonly string[],
+  command: readonly string[],
   given: CaptureOptions,
 ): Promise<Pick<CaptureResult, 'code' | 'stdout' | 'stderr'>> {
-  const child = spawn(file, args, {
-    env: { ...process.env, ...given.env },
-    ...(given.cwd ? { cwd: given.cwd } : {}),
-    stdio: ['pipe', 'pipe', 'pipe'],
-    timeout: patience(given.timeout ?? 120_000),
-    killSignal: 'SIGKILL',
-  });
-  const out: Buffer[] = [];
-  const err: Buffer[] = [];
-  child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
-  child.stdin.on('error', () => {});
-  child.stdin.end(given.input ?? '');
+  const { child, text } = startCommand(command, given);
+  const closed = once(child, 'close');
   const [code] = await once(child, 'exit');
   // Whoever it left behind may hold its output.
-  await Promise.race([once(child, 'close'), sleep(1000)]);
-  return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+  await Promise.race([closed, sleep(1000)]);
+  return { code, stdout: text.stdout(), stderr: text.stderr() };
 }
 
 /** The lines of `file` from here to where a mark is told. */
