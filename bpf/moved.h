@@ -271,10 +271,7 @@ out:
 	return 0;
 }
 
-/*
- * Global, as what follows: the verifier looks at it once, not at each call. `at`: the struct file. It would take
- * a pointer for one to our own memory.
- */
+/* `at`: the struct file. */
 __noinline int moved_at(u64 at, s32 fd, int reading, u64 length, struct memory *memory)
 {
 	struct file *file = (void *)at;
@@ -376,8 +373,9 @@ static __always_inline int moved_unseen(struct file *file, s32 fd, int reading, 
 }
 
 /* The reader was told that no more will come. */
-static __noinline int ended(struct file *file, s32 fd)
+__noinline int ended_at(u64 at, s32 fd)
 {
+	struct file *file = (void *)at;
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct record_head record = {};
 	struct channel channel = {};
@@ -394,9 +392,15 @@ static __noinline int ended(struct file *file, s32 fd)
 	return 0;
 }
 
-/* A file has just come into being: its streams are followed from their first byte. */
-static __noinline int born(struct file *file, s32 fd)
+static __always_inline int ended(struct file *file, s32 fd)
 {
+	return ended_at((u64)file, fd);
+}
+
+/* A file has just come into being: its streams are followed from their first byte. */
+__noinline int born_at(u64 at, s32 fd)
+{
+	struct file *file = (void *)at;
 	u32 tgid = bpf_get_current_pid_tgid() >> 32;
 	struct channel channel = {};
 	struct pipe_inode_info *pipe;
@@ -422,4 +426,9 @@ static __noinline int born(struct file *file, s32 fd)
 	else
 		follow(&channel, tgid, 0, 0);
 	return 0;
+}
+
+static __always_inline int born(struct file *file, s32 fd)
+{
+	return born_at((u64)file, fd);
 }

@@ -21,16 +21,30 @@ struct channel {
 	struct tcp_end tcp; /* KIND_TCP */
 };
 
-static __always_inline struct file *file_of(s32 fd)
+/*
+ * Functions that are global, and not static, the verifier looks at once for a program and not at each call: nearly all
+ * of the time that mcpspy needs to start is the verifier's. They take addresses as numbers, since a pointer would be
+ * one to our own memory, and return numbers. Of memory that they are given, keys of maps are copied to the stack: where
+ * else they may lie, kernels before 6.2 do not know.
+ */
+
+/* The address of the current process's struct file, or 0. */
+__noinline u64 file_at(s32 fd)
 {
 	struct fdtable *table = bpf_get_current_task_btf()->files->fdt;
-	struct file **slots, *file = NULL;
+	struct file **slots;
+	u64 file = 0;
 
 	if (fd < 0 || fd >= (s32)table->max_fds)
-		return NULL;
+		return 0;
 	slots = table->fd;
 	bpf_probe_read_kernel(&file, sizeof(file), slots + fd);
 	return file;
+}
+
+static __always_inline struct file *file_of(s32 fd)
+{
+	return (void *)file_at(fd);
 }
 
 static __always_inline u64 socket_inode(struct sock *sk)
@@ -38,12 +52,15 @@ static __always_inline u64 socket_inode(struct sock *sk)
 	return READ_KERNEL(sk, sk_socket, file, f_inode, i_ino);
 }
 
-/* A TCP socket; 0 for the sockets of other families. */
-static __noinline int tcp_channel(struct sock *sk, struct inode *inode, int reading, struct channel *out)
+/* The TCP socket of the file at this address; 0 for the sockets of other families. */
+__noinline int tcp_channel(u64 file, int reading, struct channel *out)
 {
+	struct inode *inode = READ_KERNEL((struct file *)file, f_inode);
+	struct socket *socket = READ_KERNEL((struct file *)file, private_data);
+	struct sock *sk = READ_KERNEL(socket, sk);
 	u16 family;
 
-	if (!out || !sk)
+	if (!out)
 		return 0;
 	family = READ_KERNEL(sk, __sk_common.skc_family);
 	if ((family != AF_INET && family != AF_INET6) || !is_tcp(sk))
@@ -89,7 +106,7 @@ static __always_inline int channel_of(struct file *file, s32 fd, int reading, u3
 		u32 type;
 
 		if (READ_KERNEL(sk, __sk_common.skc_family) != AF_UNIX)
-			return tcp_channel(sk, inode, reading, out);
+			return tcp_channel((u64)file, reading, out);
 		type = READ_KERNEL(sk, sk_type);
 		if (type == SOCK_STREAM)
 			out->kind = KIND_UNIX_STREAM;
@@ -134,6 +151,7 @@ static __always_inline void announce(struct stream *stream, struct channel *chan
 {
 	struct record_stream *record;
 	struct stream *reverse = NULL;
+	struct stream_key key;
 
 	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
 	if (!record)
@@ -147,27 +165,31 @@ static __always_inline void announce(struct stream *stream, struct channel *chan
 	record->addresses = channel->tcp.addresses;
 	record->library = 0;
 	record->reserved = 0;
-	if (channel->reverse.object)
-		reverse = bpf_map_lookup_elem(&streams, &channel->reverse);
+	key = channel->reverse;
+	if (key.object)
+		reverse = bpf_map_lookup_elem(&streams, &key);
 	record->pair = reverse ? reverse->id : 0;
 	bpf_ringbuf_submit(record, wake_flags());
 }
 
 __noinline int tell_losses(struct stream *stream);
 
-/* A stream that is not known, or that was another object's: `before`. */
-static __noinline struct stream *begin_stream(struct channel *channel, struct stream *before, u32 tgid, u32 joined, u64 moved)
+/* A stream that is not known, or that was another object's: `before`. 0 when there is no room. */
+__noinline int begin_stream(struct channel *channel, int before, u32 tgid, u32 joined, u64 moved)
 {
 	struct stream fresh = {}, *stream;
+	struct stream_key key;
 
 	if (!channel)
-		return NULL;
+		return 0;
 	if (channel->kind == KIND_TCP) {
 		struct tcp_end *end = &channel->tcp;
 
 		if (joined) {
-			struct stream *reverse = bpf_map_lookup_elem(&streams, &channel->reverse);
+			struct stream *reverse;
 
+			key = channel->reverse;
+			reverse = bpf_map_lookup_elem(&streams, &key);
 			joined = reverse ? reverse->joined : 1;
 		}
 		fresh.first_seq = end->begun && !joined ? end->first : end->tail - (u32)moved;
@@ -178,12 +200,18 @@ static __noinline struct stream *begin_stream(struct channel *channel, struct st
 	fresh.owner = channel->owner;
 	fresh.kind = channel->kind;
 	/* The other end may be at it, too: then the stream is the one that it has begun. */
-	if (bpf_map_update_elem(&streams, &channel->key, &fresh, before ? BPF_ANY : BPF_NOEXIST) && before)
-		return NULL;
-	stream = bpf_map_lookup_elem(&streams, &channel->key);
+	key = channel->key;
+	if (bpf_map_update_elem(&streams, &key, &fresh, before ? BPF_ANY : BPF_NOEXIST) && before)
+		return 0;
+	stream = bpf_map_lookup_elem(&streams, &key);
 	if (stream && stream->id == fresh.id)
 		announce(stream, channel, tgid);
-	return stream;
+	return stream != NULL;
+}
+
+static __always_inline struct stream *begun(struct channel *channel, int before, u32 tgid, u32 joined, u64 moved)
+{
+	return begin_stream(channel, before, tgid, joined, moved) ? bpf_map_lookup_elem(&streams, &channel->key) : NULL;
 }
 
 struct succession {
@@ -224,7 +252,7 @@ static __always_inline struct stream *follow(struct channel *channel, u32 tgid, 
 	struct tcp_end *end = &channel->tcp;
 
 	if (!stream)
-		return begin_stream(channel, stream, tgid, joined, moved);
+		return begun(channel, 0, tgid, joined, moved);
 	if (channel->kind == KIND_TCP) {
 		/* Addresses are used again for another connection: it begins with another sequence number. */
 		if (moved || stream->first_seq == (end->begun ? end->first : end->tail))
@@ -239,7 +267,7 @@ static __always_inline struct stream *follow(struct channel *channel, u32 tgid, 
 		return next;
 	/* Here and not in begin_stream(), which uses much of the stack itself. */
 	tell_losses(stream);
-	return begin_stream(channel, stream, tgid, joined, moved);
+	return begun(channel, 1, tgid, joined, moved);
 }
 
 static __always_inline struct verdict *verdict_on(u64 id)

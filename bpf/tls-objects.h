@@ -102,7 +102,7 @@ static __noinline int begin_both(struct tls_call *call, u32 tgid)
 	return 0;
 }
 
-static __noinline int direction_ended(u64 object, u32 tgid, int reading)
+__noinline int direction_ended(u64 object, u32 tgid, int reading)
 {
 	struct record_head record = {};
 	struct stream *stream;

@@ -52,7 +52,7 @@ static __always_inline void fill_clear_text(struct record_data *record, struct t
 		struct record_data record;                                                      \
 		u8 payload[SIZE];                                                               \
 	};                                                                                      \
-	static __noinline int put_##SIZE(struct tls_transfer *transfer, u32 length)             \
+	__noinline int put_##SIZE(struct tls_transfer *transfer, u32 length)                    \
 	{                                                                                       \
 		struct record_##SIZE *slot;                                                     \
 												\
@@ -105,14 +105,16 @@ static __always_inline int put(struct tls_transfer *transfer, u32 length)
 	return put_65536(transfer, length);
 }
 
-static __noinline int lose_clear_text(struct tls_transfer *transfer, u64 length, u32 cause)
+__noinline int lose_clear_text(struct tls_transfer *transfer, u64 length, u32 cause)
 {
-	struct stream *stream;
 	struct hole hole = {};
+	struct stream *stream;
+	struct stream_key key;
 
 	if (!transfer)
 		return 0;
-	stream = bpf_map_lookup_elem(&streams, &transfer->key);
+	key = transfer->key;
+	stream = bpf_map_lookup_elem(&streams, &key);
 	if (!stream)
 		return 0;
 	hole.offset = transfer->offset;
@@ -122,7 +124,7 @@ static __noinline int lose_clear_text(struct tls_transfer *transfer, u64 length,
 }
 
 /* Hands over what is left, as much as one record holds. */
-static __noinline int put_piece(struct tls_transfer *transfer)
+__noinline int put_piece(struct tls_transfer *transfer)
 {
 	u32 length;
 	int result;

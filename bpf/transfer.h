@@ -5,14 +5,16 @@
 #include "losses.h"
 
 /* Not inlined anywhere hot: something went wrong. */
-static __noinline int lose(struct scratch *scratch, u64 length, u32 cause)
+__noinline int lose(struct scratch *scratch, u64 length, u32 cause)
 {
 	struct hole hole = {};
 	struct stream *stream;
+	struct stream_key key;
 
 	if (!scratch)
 		return 0;
-	stream = bpf_map_lookup_elem(&streams, &scratch->transfer.key);
+	key = scratch->transfer.key;
+	stream = bpf_map_lookup_elem(&streams, &key);
 	if (!stream)
 		return 0;
 	hole.offset = scratch->transfer.offset;
@@ -47,7 +49,7 @@ static __always_inline void fill_data(struct record_data *record, struct transfe
 }
 
 /* Hands the gathered bytes to the ring. */
-static __noinline int flush(struct scratch *scratch)
+__noinline int flush(struct scratch *scratch)
 {
 	struct transfer *transfer;
 	u32 length;
@@ -77,7 +79,7 @@ struct chunk_record {
 };
 
 /* A whole chunk goes from user memory into the ring without a copy in between. */
-static __noinline int send_chunk(struct scratch *scratch)
+__noinline int send_chunk(struct scratch *scratch)
 {
 	struct chunk_record *chunk;
 	struct transfer *transfer;
