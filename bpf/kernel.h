@@ -181,7 +181,7 @@ struct signal_struct {
 struct task_struct {
 	unsigned int flags;
 	int pid, tgid, exit_code;
-	struct task_struct *group_leader;
+	struct task_struct *group_leader, *real_parent;
 	struct files_struct *files;
 	struct mm_struct *mm;
 	struct signal_struct *signal;

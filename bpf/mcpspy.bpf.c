@@ -7,5 +7,6 @@
 #include "sockets.bpf.c"
 #include "processes.bpf.c"
 #include "tls.bpf.c"
+#include "iterators.bpf.c"
 
 char LICENSE[] SEC("license") = "GPL";

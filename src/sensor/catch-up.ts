@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
  * The kernel has left a program out somewhere (bpf/syscalls.bpf.c), and it may have been one that follows forks and ends:
- * who is in scope is looked up in /proc. A fork that went unseen would hide a process, an end keep a capture waiting.
+ * who is in scope is looked up. A fork that went unseen would hide a process, an end keep a capture waiting.
  */
 import { existsSync } from 'node:fs';
-import { withDescendants } from './proc.ts';
+import { withDescendants } from './descent.ts';
+import type { Parentage } from './iterators.ts';
 
 /** Who is in scope, as the kernel programs have it. */
 export interface Scope {
+  /** All processes on the machine now. */
+  parentages(): readonly Parentage[];
   /** Those watched by name, not by whole-machine mode. */
   watched(): readonly number[];
   watch(pid: number): void;
@@ -29,7 +32,7 @@ export function catchUp(scope: Scope, roots: readonly number[]): Changes {
     known.delete(pid);
   }
   const living = [...known, ...roots].filter((pid) => existsSync(`/proc/${pid}`));
-  const born = [...withDescendants(living)].filter((pid) => !known.has(pid));
+  const born = [...withDescendants(living, scope.parentages)].filter((pid) => !known.has(pid));
   for (const pid of born) scope.watch(pid);
   return { born, ended };
 }

@@ -66,6 +66,9 @@ function declare(library: ReturnType<typeof koffi.load>) {
     attachUprobe: f(
       'void *bpf_program__attach_uprobe_opts(const void *program, int pid, const char *path, size_t offset, const void *options)',
     ),
+    attachIter: f('void *bpf_program__attach_iter(const void *program, const void *options)'),
+    linkFd: f('int bpf_link__fd(const void *link)'),
+    createIter: f('int bpf_iter_create(int link)'),
     destroyLink: f('int bpf_link__destroy(void *link)'),
     objectInfo: f('int bpf_obj_get_info_by_fd(int fd, void *info, _Inout_ uint32_t *length)'),
     mapFdById: f('int bpf_map_get_fd_by_id(uint32_t id)'),

@@ -14,7 +14,7 @@ export interface LoadOptions {
   readonly wholeMachine: boolean;
   readonly backend: BackendChoice;
   /** Processes that run already and will be watched: what they wait for is not to be missed. */
-  readonly running: (() => Iterable<number>) | undefined;
+  readonly running: ((programs: Programs) => Iterable<number>) | undefined;
 }
 
 export interface Loaded {
@@ -85,7 +85,7 @@ export function load(options: LoadOptions, prepare: (programs: Programs) => void
       });
       try {
         prepare(programs);
-        programs.attach(fentry && running ? waitingThreads(running()) : []);
+        programs.attach(fentry && running ? waitingThreads(running(programs)) : []);
       } catch (error) {
         programs.close();
         throw error;

@@ -10,6 +10,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, writeSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { catchUp } from './catch-up.ts';
+import { withDescendants } from './descent.ts';
 import { CAPTURE_FAILED, explain } from './explain.ts';
 import { HalfLines } from './half-lines.ts';
 import { forgetKernelTypes } from './kernel-types.ts';
@@ -17,7 +18,7 @@ import { preferOurselves, withOwnLimits } from './limits.ts';
 import { load } from './load.ts';
 import type { FromSensor, ProcessInfo, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
 import { NewsReader } from './news.ts';
-import { addSockets, allPids, findHolders, type Holders, readProcess, withDescendants } from './proc.ts';
+import { addSockets, allPids, findHolders, type Holders, readProcess } from './proc.ts';
 import { LOSS_SKIPPED, type Programs, SCOPE } from './programs.ts';
 import { PeerFinder, peersOf } from './tcp-peers.ts';
 import { TlsWatch } from './tls.ts';
@@ -51,9 +52,13 @@ function send(message: FromSensor): void {
   if (process.connected) process.send?.(message, undefined, undefined, () => {});
 }
 
-/** Puts pids and their descendants in scope: each before its children are read, as what it forks later the kernel adds. @returns all of them. */
+/** Puts pids and their descendants in scope; what one of them forks after that the kernel adds. @returns all of them. */
 function watch(loaded: Programs, pids: readonly number[]): Set<number> {
-  return withDescendants(pids, (pid) => loaded.setScope(pid, SCOPE.watched));
+  return withDescendants(
+    pids,
+    () => loaded.parentages(),
+    (pid) => loaded.watch(pid),
+  );
 }
 
 /** Puts probes into TLS libraries, where the processes have any. @returns how. */
@@ -73,9 +78,7 @@ function watchTls(loaded: Programs, kind: UprobeKind): UprobeKind {
   news = new NewsReader(
     loaded.news,
     (batch) => watch.news(batch),
-    () => {
-      for (const pid of allPids()) watch.look(pid);
-    },
+    () => watch.lookAll(allPids(), loaded.mappings()),
   );
   return kind;
 }
@@ -86,8 +89,8 @@ function inScope(pid: number): boolean {
 
 /** Resolves when the probes are in place; what takes longer to be searched is probed later. */
 async function probed(known: readonly number[]): Promise<void> {
-  if (!tls) return;
-  tls.lookAll(known);
+  if (!tls || !programs) return;
+  tls.lookAll(known, programs.mappings());
   // Of the whole machine there is always one more.
   if (!wholeMachine) await Promise.race([tls.searched(), sleep(SEARCH_MS, undefined, { ref: false })]);
 }
@@ -96,7 +99,9 @@ async function start(message: StartMessage): Promise<void> {
   wholeMachine = message.wholeMachine;
   command = message.command;
   // Of the whole machine the other end of everything is in scope, and tells of the bytes.
-  const running = message.pids.length ? () => withDescendants(message.pids) : undefined;
+  const running = message.pids.length
+    ? (fresh: Programs) => withDescendants(message.pids, () => fresh.parentages())
+    : undefined;
   const loaded = load({ ...message, running }, (fresh) => {
     fresh.setScope(process.pid, SCOPE.ignored);
     for (const pid of message.ignore) fresh.setScope(pid, SCOPE.ignored);
@@ -134,6 +139,7 @@ async function start(message: StartMessage): Promise<void> {
 function followProcesses(loaded: Programs): void {
   if (wholeMachine) return;
   const scope = {
+    parentages: () => loaded.parentages(),
     watched: () => loaded.watched(),
     watch: (pid: number) => loaded.setScope(pid, SCOPE.watched),
     forget: (pid: number) => loaded.clearScope(pid),

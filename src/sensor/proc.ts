@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Reading /proc: who a process is, what it descends from, which files it holds (proc(5)). */
-import { existsSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+/** Reading /proc: who a process is, which files it holds (proc(5)). */
+import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import type { FileQuery, Holder, HolderQuery, ProcessInfo, TcpQuery } from './messages.ts';
 import { findTcpSocket } from './tcp-sockets.ts';
 
@@ -36,80 +36,6 @@ export function readProcess(pid: number): ProcessInfo | undefined {
   const line = attempt(() => readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
   const argv = line && splitArgv(Buffer.from(line).subarray(0, 4096));
   return { pid, comm, ...(exe ? { exe } : {}), ...(argv ? { argv } : {}) };
-}
-
-/** The parent of `pid`, or 0. */
-function parentOf(pid: number): number {
-  const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  if (!stat) return 0;
-  // The second field is the name in parentheses, which may itself hold spaces and parentheses.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return Number(fields[1] ?? 0);
-}
-
-/** The children of `pid`, of all its threads; `undefined` where the kernel does not list them (CONFIG_PROC_CHILDREN). */
-function childrenOf(pid: number): number[] | undefined {
-  const threads = attempt(() => readdirSync(`/proc/${pid}/task`)) ?? [];
-  const lists = threads.map((thread) =>
-    attempt(() => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8')),
-  );
-  // The list of a thread that has ended meanwhile is not missing: its children have become another's.
-  if (threads.length && lists.every((list) => list === undefined) && existsSync(`/proc/${pid}`))
-    return undefined;
-  return lists.flatMap((list) => (list ?? '').split(' ').filter(Boolean).map(Number));
-}
-
-/**
- * These processes and all that descend from them now: as many reads as there are of them.
- * @param found Told of each before its children are read.
- */
-export function withDescendants(
-  roots: readonly number[],
-  found: (pid: number) => void = () => {},
-): Set<number> {
-  const all = new Set<number>();
-  const queue = [...roots];
-  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
-    if (all.has(pid)) continue;
-    all.add(pid);
-    found(pid);
-    const children = childrenOf(pid);
-    if (!children) return byParents(roots, found);
-    for (const child of children) queue.push(child);
-  }
-  return all;
-}
-
-/** The same by the parents of all processes on the machine; repeated until nobody has been born meanwhile. */
-function byParents(roots: readonly number[], found: (pid: number) => void): Set<number> {
-  const told = new Set<number>();
-  for (;;) {
-    const all = childrenByParents(roots);
-    const fresh = [...all].filter((pid) => !told.has(pid));
-    if (!fresh.length) return told;
-    for (const pid of fresh) {
-      told.add(pid);
-      found(pid);
-    }
-  }
-}
-
-function childrenByParents(roots: readonly number[]): Set<number> {
-  const children = new Map<number, number[]>();
-  for (const pid of allPids()) {
-    const parent = parentOf(pid);
-    const siblings = children.get(parent);
-    if (siblings) siblings.push(pid);
-    else children.set(parent, [pid]);
-  }
-  const found = new Set<number>();
-  const queue = [...roots];
-  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
-    if (found.has(pid)) continue;
-    found.add(pid);
-    queue.push(...(children.get(pid) ?? []));
-  }
-  return found;
 }
 
 /** O_ACCMODE of a descriptor, from fdinfo (octal `flags:`). */

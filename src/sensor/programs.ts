@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import koffi from 'koffi';
 import { type Backend, FENTRY_PROGRAMS, type HookPlan } from './backend.ts';
+import { mappingsIn, type Parentage, parentagesIn, readIterator } from './iterators.ts';
 import { hasTracepoint, kernelFunction } from './kernel-types.ts';
 import { check, checkPointer, libbpf, mapId, objectInfo, type Pointer } from './libbpf.ts';
 import type { LossCount, PendingLoss } from './messages.ts';
@@ -11,6 +12,9 @@ import { BPF_F_SLEEPABLE, BPF_TRACE_UPROBE_MULTI, type UprobeSupport } from './u
 
 /** `enum scope_flags` in bpf/state.h. */
 export const SCOPE = { watched: 1, spawner: 2, ignored: 4 } as const;
+
+/** Of bpf_map_update_elem() (include/uapi/linux/bpf.h). */
+const BPF_NOEXIST = 1;
 
 export const VERDICT_SLOTS = 65536;
 const CONTROL_SIZE = 2 << 20;
@@ -288,10 +292,32 @@ export class Programs {
     check('scope', libbpf().update(this.#fd('scope'), key, value, 0));
   }
 
+  /** Watches a process, unless it is known. @returns false when it is: watched already, or never to be. */
+  watch(pid: number): boolean {
+    const key = Buffer.alloc(4);
+    key.writeUInt32LE(pid);
+    const value = Buffer.alloc(4);
+    value.writeUInt32LE(SCOPE.watched);
+    const result = libbpf().update(this.#fd('scope'), key, value, BPF_NOEXIST);
+    if (result === -(koffi.os.errno.EEXIST ?? 0)) return false;
+    check('scope', result);
+    return true;
+  }
+
   clearScope(pid: number): void {
     const key = Buffer.alloc(4);
     key.writeUInt32LE(pid);
     libbpf().remove(this.#fd('scope'), key);
+  }
+
+  /** All processes now. */
+  parentages(): Parentage[] {
+    return parentagesIn(readIterator(this.#program('each_process')));
+  }
+
+  /** By process in scope, the keys of the files that it has mapped executable now: see `MappedFile`. */
+  mappings(): Map<number, string[]> {
+    return mappingsIn(readIterator(this.#program('each_mapping')));
   }
 
   /** Those watched by name (not by whole-machine mode). */

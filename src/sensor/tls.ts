@@ -59,8 +59,8 @@ interface Watched {
 /** Processes that are looked at in one go: as long as one has a file mapped, its key stands for no other. */
 interface Crowd {
   readonly files: Map<string, TlsFile>;
-  /** Whose file is being searched for the sake of another. */
-  readonly later: { readonly watched: Watched; readonly file: MappedFile }[];
+  /** Those of which a file is being searched for the sake of another: looked at again when it is known. */
+  readonly later: Set<number> | undefined;
 }
 
 export interface TlsWatchOptions {
@@ -185,21 +185,28 @@ export class TlsWatch {
     watched.sockets = undefined;
   }
 
-  /** Looks at many at once: what nothing is in need not be opened, nor searched, for each that has mapped it. */
-  lookAll(pids: readonly number[]): void {
-    const crowd: Crowd = { files: new Map(), later: [] };
-    for (const pid of pids) this.look(pid, crowd);
-    if (crowd.later.length) this.#search(this.#lookLater(crowd.later));
+  /**
+   * Looks at many at once: what nothing is in need not be opened, nor searched, for each that has mapped it.
+   * @param mappings By process, the keys of what it has mapped.
+   */
+  lookAll(pids: readonly number[], mappings: ReadonlyMap<number, readonly string[]>): void {
+    const later = new Set<number>();
+    this.#lookThrough(pids, mappings, { files: new Map(), later });
+    if (later.size) this.#search(this.#lookLater(later, mappings));
   }
 
-  /** At files that others had mapped, too, when it is known what is in them. */
-  async #lookLater(later: Crowd['later']): Promise<void> {
+  async #lookLater(pids: Iterable<number>, mappings: ReadonlyMap<number, readonly string[]>): Promise<void> {
     await Promise.all(this.#looking.values());
-    const crowd: Crowd = { files: new Map(), later: [] };
-    for (const { watched, file } of later) {
-      if (this.#stopped || this.#processes.get(watched.pid) !== watched) continue;
-      this.#lookOnce(watched, file, crowd);
-      this.#tell(watched);
+    this.#lookThrough(pids, mappings, { files: new Map(), later: undefined });
+  }
+
+  /** What another one has mapped, too, need not be read in /proc. */
+  #lookThrough(pids: Iterable<number>, mappings: ReadonlyMap<number, readonly string[]>, crowd: Crowd): void {
+    for (const pid of pids) {
+      const files = mappings.get(pid)?.map((key) => crowd.files.get(key));
+      if (files?.every((file) => isPlain(file))) continue;
+      if (crowd.later && files?.every((file) => isPlain(file) || isSearched(file))) crowd.later.add(pid);
+      else this.look(pid, crowd);
     }
   }
 
@@ -272,7 +279,7 @@ export class TlsWatch {
     if (watched.files.has(file.key)) return;
     const same = crowd?.files.get(file.key);
     if (same && isPlain(same)) watched.files.set(file.key, same);
-    else if (same?.more === 'search' && !same.probes) crowd?.later.push({ watched, file });
+    else if (crowd?.later && isSearched(same)) crowd.later.add(watched.pid);
     else this.#lookAt(watched, file);
     const known = watched.files.get(file.key);
     if (known) crowd?.files.set(file.key, known);
@@ -419,7 +426,12 @@ export class TlsWatch {
   }
 }
 
-/** Is nothing in it? */
-function isPlain({ probes, libraries, more }: TlsFile): boolean {
-  return !probes && libraries.length === 0 && more !== 'search';
+/** Is it not known yet what is in it? */
+function isSearched(file: TlsFile | undefined): boolean {
+  return file?.more === 'search' && !file.probes;
+}
+
+/** Is nothing in it, as is known? */
+function isPlain(file: TlsFile | undefined): boolean {
+  return file !== undefined && !file.probes && file.libraries.length === 0 && file.more !== 'search';
 }
