@@ -64,7 +64,7 @@ export function processesOf(pid: number): number[] {
     .filter(Boolean)
     .map(Number);
   const sensors = children.filter((child) =>
-    readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('/sensor/main'),
+    readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('/sensor/entry'),
   );
   return [pid, ...sensors];
 }

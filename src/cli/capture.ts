@@ -58,12 +58,14 @@ export class Capture {
 
   /**
    * Opens the outputs, starts the sensor, gives up root and begins to watch.
+   * @param early A sensor that was started beforehand.
    * @param display Where the live lines go when they have a choice.
    * @param command What `sensor.run` will start.
    * @throws CliError for every foreseeable fault.
    */
   static async begin(
     options: CaptureOptions,
+    early: Sensor | undefined,
     display: 'stdout' | 'stderr',
     command?: WatchedCommand,
   ): Promise<Capture> {
@@ -79,7 +81,7 @@ export class Capture {
           `there is no process ${pid} to watch; give the pid of a running process`,
         );
     // The sensor loads while the outputs are being opened.
-    const sensor = new Sensor();
+    const sensor = early ?? new Sensor();
     const starting = sensor.start({
       ringSize: options.ringSize,
       backend: options.backend,

@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { openOutput } from '../outputs/file-writer.ts';
+import { Sensor } from '../source/sensor.ts';
 import { CliError, EXIT, report, unforeseen } from './errors.ts';
 import { addCaptureOptions, type CaptureOptions, captureOptions } from './options.ts';
 import { VERSION } from './version.ts';
@@ -34,8 +35,9 @@ function build(finish: (code: number) => void): Command {
         EXIT.usage,
         `there is no command "${unknown}"; to start a program and watch it: mcpspy run -- ${unknown}`,
       );
+    const sensor = sensorBeforehand();
     const { watch } = await importing(import('./watch.ts'));
-    finish(await watch(options));
+    finish(await watch(options, sensor));
   });
   addCaptureOptions(
     program
@@ -45,8 +47,9 @@ function build(finish: (code: number) => void): Command {
       .argument('<cmd...>', 'the command and its arguments')
       .passThroughOptions(),
   ).action(async (cmd: string[], _: CaptureOptions, command: Command) => {
+    const sensor = sensorBeforehand();
     const { run } = await importing(import('./run.ts'));
-    finish(await run(cmd, captureOptions(command)));
+    finish(await run(cmd, captureOptions(command), sensor));
   });
   program
     .command('doctor')
@@ -57,6 +60,11 @@ function build(finish: (code: number) => void): Command {
       finish(await doctor(options));
     });
   return program;
+}
+
+/** The sensor's process takes as long to come up as our own takes to load the rest. Without root there is none. */
+function sensorBeforehand(): Sensor | undefined {
+  return process.geteuid?.() === 0 ? new Sensor() : undefined;
 }
 
 /** @throws CliError when a library that capturing needs cannot be loaded. */

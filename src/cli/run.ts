@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import type { Sensor } from '../source/sensor.ts';
 import { Capture } from './capture.ts';
 import { CliError } from './errors.ts';
 import type { CaptureOptions } from './options.ts';
@@ -41,10 +42,21 @@ function resolve(command: string): string {
   );
 }
 
-/** `mcpspy run`: starts CMD in scope and ends with its status once everything it said is written. */
-export async function run(command: readonly string[], options: CaptureOptions): Promise<number> {
+/**
+ * `mcpspy run`: starts CMD in scope and ends with its status once everything it said is written.
+ * @param sensor One that was started beforehand.
+ */
+export async function run(
+  command: readonly string[],
+  options: CaptureOptions,
+  sensor: Sensor | undefined,
+): Promise<number> {
   const file = resolve(command[0] ?? '');
-  const capture = await Capture.begin(options, 'stderr', { file, argv: command, user: invokingUser() });
+  const capture = await Capture.begin(options, sensor, 'stderr', {
+    file,
+    argv: command,
+    user: invokingUser(),
+  });
   let code: number | undefined;
   let failure: CliError | undefined;
   capture.sensor.once('ended', (ended) => {

@@ -31,8 +31,14 @@ interface SensorEvents {
 /** Where the program of the sensor lies: beside this one, in the tree as in the package. */
 function program(): string {
   const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-  return fileURLToPath(new URL(`../sensor/main.${extension}`, import.meta.url));
+  return fileURLToPath(new URL(`../sensor/entry.${extension}`, import.meta.url));
 }
+
+const ENDED: Message<'failed'> = {
+  type: 'failed',
+  code: 5,
+  message: 'the sensor ended before it was ready; run "mcpspy doctor"',
+};
 
 /** A running sensor. It ends when this process does. */
 export class Sensor extends EventEmitter<SensorEvents> {
@@ -69,6 +75,7 @@ export class Sensor extends EventEmitter<SensorEvents> {
 
   /** Loads and attaches. */
   start(message: Omit<StartMessage, 'type'>): Promise<Message<'ready'> | Message<'failed'>> {
+    if (this.#ended) return Promise.resolve(ENDED);
     return new Promise((resolve) => {
       this.#onReady = resolve;
       this.#send({ type: 'start', ...message });
@@ -185,11 +192,7 @@ export class Sensor extends EventEmitter<SensorEvents> {
 
   #gone(): void {
     this.#ended = true;
-    this.#onReady?.({
-      type: 'failed',
-      code: 5,
-      message: 'the sensor ended before it was ready; run "mcpspy doctor"',
-    });
+    this.#onReady?.(ENDED);
     this.#onStopped?.(undefined);
     for (const reply of this.#replies.values()) reply({ type: 'process', request: 0, process: null });
     this.#replies.clear();

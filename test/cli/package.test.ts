@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The package: what is in it, and that installing it globally gives the same command, with no compiler. */
 import assert from 'node:assert/strict';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import { type Ended, finish, TALK } from '../support/command.ts';
@@ -56,7 +56,7 @@ describe('npm pack', () => {
 
   test('has the command, both BPF objects, their source and the licences', () => {
     for (const file of [
-      ...['bin/mcpspy', 'dist/cli/main.js', 'dist/sensor/main.js', 'package.json', 'LICENSE', 'LICENSE-BPF'],
+      ...['bin/mcpspy', 'dist/cli/main.js', 'dist/sensor/entry.js', 'package.json', 'LICENSE', 'LICENSE-BPF'],
       ...['dist/bpf/mcpspy-x86.bpf.o', 'dist/bpf/mcpspy-arm64.bpf.o', 'bpf/mcpspy.bpf.c'],
     ])
       assert.ok(files.includes(file), file);
@@ -84,6 +84,21 @@ describe('npm pack', () => {
       stdout: `${version}\n`,
       stderr: '',
     });
+  });
+
+  test('without what capturing needs, says so in one sentence', { skip: cannotCapture }, async () => {
+    const koffi = join(installed, 'node_modules', 'koffi');
+    renameSync(koffi, `${koffi}.away`);
+    try {
+      const { code, stderr } = await command('run', '--', 'true');
+      assert.equal(code, 5);
+      const [sentence, json, ...more] = stderr.trimEnd().split('\n');
+      assert.match(sentence ?? '', /^mcpspy: cannot load all of mcpspy \(.*\); run "mcpspy doctor"/);
+      assert.equal(JSON.parse(json ?? '').error.code, 5);
+      assert.deepEqual(more, []);
+    } finally {
+      renameSync(`${koffi}.away`, koffi);
+    }
   });
 
   test('installed, captures', { skip: cannotCapture }, async () => {

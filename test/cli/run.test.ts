@@ -84,6 +84,10 @@ test('-- separates: options behind it belong to CMD', kernel, async () => {
 });
 
 test('a pid that has ended by the time CMD starts does not end the capture', kernel, async () => {
-  const script = `sleep 0.3 & "${MCPSPY}" run -q --pid $! -- /bin/sh -c 'sleep 1; exit 9'`;
-  assert.equal((await finish(sh(script))).code, 9);
+  // 2: it had ended before it was looked for. How long that takes is the machine's business.
+  for (let seconds = 0.2, code: number | null = 2; code === 2; seconds *= 2) {
+    const script = `sleep ${seconds} & "${MCPSPY}" run -q --pid $! -- /bin/sh -c 'sleep 1; exit 9'`;
+    ({ code } = await finish(sh(script)));
+    assert.ok(code === 9 || (code === 2 && seconds < 10), `${code}`);
+  }
 });
