@@ -75,13 +75,26 @@ export class Kept {
       this.#forget(first, first.bytes.length);
   }
 
-  /** Are these bytes, told at this place, the oldest of those kept? What is kept no more is believed. */
+  /** Takes what was told between these two places. */
+  takeBetween(start: number, end: number): void {
+    for (const run of [...this.#runs]) {
+      const from = Math.max(start, run.at);
+      const to = Math.min(end, endOf(run));
+      if (from < to) this.take(run, from - run.at, to - from);
+    }
+  }
+
+  /** Is what was told at this place kept? */
+  has(at: number): boolean {
+    return this.#runs.some((run) => run.at <= at && at < endOf(run));
+  }
+
+  /** Are these the bytes that were told at this place? What is kept no more is believed. */
   agrees(at: number, bytes: Buffer): boolean {
-    const [first] = this.#runs;
-    if (first && first.at < at) return false;
     const from = Math.max(at, this.#forgottenTo);
     if (from >= at + bytes.length) return true;
-    return first?.at === from && this.#runs.every((run) => equalWhereBoth(run, at, bytes));
+    // Beyond its beginning something may be lost.
+    return this.has(from) && this.#runs.every((run) => equalWhereBoth(run, at, bytes));
   }
 
   #forget(run: Run, length: number): void {

@@ -288,17 +288,17 @@ export class Merge<T> {
 
   /**
    * Are the first `known` of these bytes what the reader supplied at their place? What cannot be compared is
-   * believed to be.
+   * believed to be, where one writer alone may have written it: no more than its call can have been read.
    */
   #isInPlace(bytes: Buffer, offset: number, known: number): boolean {
     if (!this.#ahead) return true;
     const start = startOf(this.#ahead);
     const from = Math.max(offset, start);
     const to = Math.min(offset + known, this.#ahead.end);
+    if (from >= to || (from > offset && to < this.#ahead.end)) return false;
     return (
-      from >= to ||
       this.#ahead.latin1.slice(from - start, to - start) ===
-        bytes.toString('latin1', from - offset, to - offset)
+      bytes.toString('latin1', from - offset, to - offset)
     );
   }
 

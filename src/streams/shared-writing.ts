@@ -107,9 +107,9 @@ export class SharedWriting {
     const known = this.#count(offset, bytes);
     // Whoever wrote what the reader has had for long is not in sight.
     this.#unclaimed.forgetOlder(record.time - CROSSING_NS);
-    if (!this.#crossed && (known === 0 || this.#unclaimed.agrees(at, bytes.subarray(0, known)))) {
+    if (!this.#crossed && (known === 0 || this.#isClaimed(at, bytes, known))) {
       if (known > 0) {
-        this.#unclaimed.takeBefore(at + known);
+        this.#unclaimed.takeBetween(at, at + known);
         this.#sink.confirmed(at, known, record);
       }
       this.#tellWritten(bytes.subarray(known), record);
@@ -138,7 +138,7 @@ export class SharedWriting {
     const at = offset + this.#shift;
     const known = this.#count(offset, bytes);
     if (!this.#crossed && this.#unread.agrees(at, bytes.subarray(0, known))) {
-      this.#unread.takeBefore(at + known);
+      this.#unread.takeBetween(at, at + known);
       this.#supplied(bytes.subarray(known), record);
     } else this.#readAcross(bytes, (this.#unread.runs[0]?.at ?? at + known) - at, record);
     this.#settle(record.time);
@@ -190,6 +190,12 @@ export class SharedWriting {
         at += line.length;
       } else at += this.#tellWaitingIn(rest, record) || this.#supplied(line, record);
     }
+  }
+
+  /** Has the reader supplied the first `known` of these bytes, at their place? Of a write that is whole nothing is believed. */
+  #isClaimed(at: number, bytes: Buffer, known: number): boolean {
+    const comparable = bytes.length > PIPE_BUF || this.#unclaimed.has(at);
+    return comparable && this.#unclaimed.agrees(at, bytes.subarray(0, known));
   }
 
   #writtenAcross(bytes: Buffer, known: number, record: Supplier): void {
@@ -293,7 +299,8 @@ export class SharedWriting {
 }
 
 function startsWith(bytes: Buffer, start: Buffer): boolean {
-  return start.length <= bytes.length && bytes.subarray(0, start.length).equals(start);
+  const { length } = start;
+  return length <= bytes.length && bytes.compare(start, 0, length, 0, length) === 0;
 }
 
 /** Where these bytes are found at the beginning of a line, or of all; -1: nowhere. */
