@@ -26,9 +26,10 @@ export class RingReader {
   readonly #sink: RecordSink;
   readonly #drained: () => void;
   readonly #polls: readonly PollHandle[];
-  /** What is delivered by its time among the data. */
+  /** What is delivered by its time among the data, behind what has been: `#delivered` of them, until the next drain. */
   #waiting: (ControlRecord | GapRecord)[] = [];
-  /** Of these, how many were already waiting when the last drain began. */
+  #delivered = 0;
+  /** Up to here they were already waiting when the last drain began. */
   #ripe = 0;
   #idle = 0;
   #unsettled = false;
@@ -96,6 +97,8 @@ export class RingReader {
     const time = now();
     // First the end of the data, then all of the other rings: what a byte needs to be understood is before it.
     const end = data.produced();
+    this.#waiting.splice(0, this.#delivered);
+    this.#delivered = 0;
     this.#ripe = this.#waiting.length;
     const gaps = this.#readGaps();
     let handled = gaps + this.#readControl(control.produced());
@@ -156,25 +159,20 @@ export class RingReader {
   }
 
   #deliverControl(time: number): void {
-    let count = 0;
-    for (const record of this.#waiting) {
-      if (record.time > time) break;
+    for (;;) {
+      const record = this.#waiting[this.#delivered];
+      if (!record || record.time > time) return;
+      this.#delivered++;
       this.#sink.record(record);
-      count++;
     }
-    this.#consume(count);
   }
 
   /** With all data of their time handled, records that waited one drain have nothing left to wait for. */
   #deliverRipe(): void {
-    for (const record of this.#waiting.slice(0, this.#ripe)) this.#sink.record(record);
-    this.#consume(this.#ripe);
-  }
-
-  #consume(count: number): void {
-    if (!count) return;
-    this.#waiting.splice(0, count);
-    this.#ripe = Math.max(0, this.#ripe - count);
+    while (this.#delivered < this.#ripe) {
+      const record = this.#waiting[this.#delivered++];
+      if (record) this.#sink.record(record);
+    }
   }
 
   /** Handles all that is left, after the programs have been detached, and stops. */

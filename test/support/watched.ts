@@ -73,6 +73,7 @@ export class WatchedMachine {
    */
   async stop(leavesOut: boolean): Promise<void> {
     for (const capture of await Promise.all(this.#captures.map((each) => each.stop()))) {
+      assert.equal(capture.summary['unseen'], undefined, 'no stream is lost as a whole');
       const { skipped, ...losses } = capture.summary['losses'];
       if (leavesOut) assert.ok((skipped?.records ?? 0) < 5000, `left out ${skipped?.records} times`);
       assert.deepEqual(leavesOut ? losses : capture.summary['losses'], {}, capture.stderr);
