@@ -13,6 +13,8 @@ struct memory {
 	u64 segments; /* … of so many: beside each other, as in user_msghdr */
 	u32 skip;     /* the call begins so far behind the beginning of the first of them */
 	u32 iov_in_kernel; /* `iov` is the kernel's copy */
+	u32 batch; /* one of several that the call has moved */
+	u32 reserved;
 };
 
 /*
@@ -241,7 +243,8 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 	transfer->owned = owned;
 	transfer->tgid = tgid;
 	transfer->fd = fd;
-	transfer->flags = (reading ? FLAG_READ : 0) | (stream->shared ? FLAG_SHARED : 0) | resumed;
+	transfer->flags = (reading ? FLAG_READ : 0) | (stream->shared ? FLAG_SHARED : 0) |
+			  (memory->batch ? FLAG_BATCH : 0) | resumed;
 	transfer->last_flags = channel->kind == KIND_UNIX_SEQPACKET ? FLAG_PACKET_END : 0;
 	transfer->iov = memory->iov;
 	transfer->segments = memory->segments;

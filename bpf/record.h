@@ -42,6 +42,7 @@ enum record_flags {
 	FLAG_RESUMED = 64,    /* the first bytes of a stream whose verdict's term is over */
 	FLAG_STRANGER = 128,  /* endpoint: out of scope; told by its connect() or accept() */
 	FLAG_SHARED = 256,    /* several processes have written: both ends hand over all that they move */
+	FLAG_BATCH = 512,     /* the call moved more than this: sendmmsg, recvmmsg */
 };
 
 enum stream_kind {

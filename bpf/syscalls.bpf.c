@@ -88,9 +88,9 @@ static __always_inline int segments_moved(s32 fd, int reading, u64 length, u64 i
 }
 
 /* `message`: a struct user_msghdr of the program's. */
-static __always_inline int message_moved(s32 fd, int reading, u64 length, u64 message)
+static __always_inline int message_moved(s32 fd, int reading, u64 length, u64 message, u32 batch)
 {
-	struct memory memory = {};
+	struct memory memory = { .batch = batch };
 
 	bpf_probe_read_user(&memory.iov, 16, (void *)(message + __builtin_offsetof(struct user_msghdr, msg_iov)));
 	return memory.segments ? moved(fd, reading, length, &memory) : 0;
@@ -113,7 +113,7 @@ static long batch_step(u32 index, struct batch *batch)
 		return 1;
 	bpf_probe_read_user(&length, sizeof(length), (void *)(message + __builtin_offsetof(struct mmsghdr, msg_len)));
 	if (length)
-		message_moved(batch->fd, batch->reading, length, message);
+		message_moved(batch->fd, batch->reading, length, message, 1);
 	return 0;
 }
 
@@ -206,7 +206,7 @@ static __always_inline int call_returns(struct pt_regs *regs, long result)
 		if (CALL_ARG2(regs) & (MSG_PEEK | MSG_OOB))
 			return 0;
 	case CALL_SENDMSG:
-		return message_moved(fd, reads(call), result, CALL_ARG1(regs));
+		return message_moved(fd, reads(call), result, CALL_ARG1(regs), 0);
 	case CALL_RECVMMSG:
 		if (CALL_ARG3(regs) & (MSG_PEEK | MSG_OOB))
 			return 0;

@@ -59,6 +59,7 @@ describe('a record of data', () => {
       packetEnd: false,
       resumed: false,
       shared: false,
+      batch: false,
       bytes: Buffer.from('hello'),
     });
   });
@@ -67,6 +68,7 @@ describe('a record of data', () => {
     assert.equal(decodeData(data(FLAG.read), AT)?.fromReader, true);
     assert.equal(decodeData(data(FLAG.packetEnd), AT)?.packetEnd, true);
     assert.equal(decodeData(data(FLAG.shared), AT)?.shared, true);
+    assert.equal(decodeData(data(FLAG.batch), AT)?.batch, true);
   });
 
   test('lies in the ring: nothing is copied', () => {

@@ -84,6 +84,7 @@ export function decodeData(ring: Buffer, at: number): DataRecord | undefined {
     packetEnd: (flags & FLAG.packetEnd) !== 0,
     resumed: (flags & FLAG.resumed) !== 0,
     shared: (flags & FLAG.shared) !== 0,
+    batch: (flags & FLAG.batch) !== 0,
     bytes: ring.subarray(start, start + ring.readUInt32LE(at + DATA.length)),
   };
 }

@@ -87,6 +87,7 @@ describe('what src/source/layout.ts says of bpf/record.h is what the compiler ma
       FLAG_RESUMED: FLAG.resumed,
       FLAG_STRANGER: FLAG.stranger,
       FLAG_SHARED: FLAG.shared,
+      FLAG_BATCH: FLAG.batch,
       COMM_LEN: COMM_LENGTH,
       PATH_LEN: PATH_LENGTH,
       PAYLOAD_CHUNK,

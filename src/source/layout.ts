@@ -24,6 +24,7 @@ export const FLAG = {
   resumed: 64,
   stranger: 128,
   shared: 256,
+  batch: 512,
 } as const;
 
 /** `struct record_head`. */

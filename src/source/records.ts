@@ -20,6 +20,8 @@ export interface DataRecord {
   readonly resumed?: boolean;
   /** Several processes have written to the stream: both ends hand over all that they move. */
   readonly shared?: boolean;
+  /** The call has moved more than this: the other end may be far ahead of what is told of it. */
+  readonly batch?: boolean;
   /** Valid only while the record is being handled: it lies in the ring. */
   readonly bytes: Buffer;
 }

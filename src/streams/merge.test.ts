@@ -115,6 +115,23 @@ describe('bytes of a stream', () => {
     assert.equal(text(), 'onetwo');
   });
 
+  test('of one call that wrote several messages, when the reader is far ahead, are told once', () => {
+    for (const shared of [false, true]) {
+      const { merge, text } = collected();
+      const messages = [0, 1, 2, 3].map((id) => `{"id":${id},"${'x'.repeat(3900)}"}\n`);
+      const all = messages.join('');
+      for (let at = 0; at < all.length; at += 3000)
+        merge.data({ ...dataOf(at, all.slice(at, at + 3000), READER), shared });
+      let offset = 0;
+      for (const message of messages) {
+        merge.data({ ...dataOf(offset, message), shared, batch: true });
+        offset += message.length;
+      }
+      merge.end(0);
+      assert.equal(text(), all);
+    }
+  });
+
   test('on a joined stream: what the reader supplied a moment before the first writer returned is not repeated', () => {
     const { merge, text } = collected(true);
     merge.data(dataOf(0, 'queued', READER, 1e6));

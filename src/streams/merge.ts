@@ -34,7 +34,7 @@ export interface MergeSink<T> {
   confirmed(of: T, offset: number, length: number, record: Supplier): void;
 }
 
-export type Supplier = Pick<DataRecord, 'time' | 'pid' | 'fd' | 'fromReader' | 'packetEnd'>;
+export type Supplier = Pick<DataRecord, 'time' | 'pid' | 'fd' | 'fromReader' | 'packetEnd' | 'batch'>;
 
 export interface Hole {
   readonly time: number;
@@ -237,8 +237,7 @@ export class Merge<T> {
     const known = Math.max(0, Math.min(this.#position - offset, bytes.length));
     if (record.shared) this.#share(record.time);
     // Threads of one process are not seen to be several writers until their calls cross.
-    else if (known > 0 && !record.fromReader && !this.#isInPlace(bytes, offset, known))
-      this.#share(record.time);
+    else if (known > 0 && !record.fromReader && !this.#isInPlace(record, known)) this.#share(record.time);
     if (this.#shared) {
       if (record.fromReader) this.#shared.read(offset, bytes, record);
       else this.#shared.written(offset, bytes, record);
@@ -288,17 +287,18 @@ export class Merge<T> {
 
   /**
    * Are the first `known` of these bytes what the reader supplied at their place? What cannot be compared is
-   * believed to be, where one writer alone may have written it: no more than its call can have been read.
+   * believed to be, where one writer alone may have written it: no more than its call has moved can have been read.
    */
-  #isInPlace(bytes: Buffer, offset: number, known: number): boolean {
+  #isInPlace({ bytes, offset, batch }: DataRecord, known: number): boolean {
     if (!this.#ahead) return true;
     const start = startOf(this.#ahead);
     const from = Math.max(offset, start);
     const to = Math.min(offset + known, this.#ahead.end);
-    if (from >= to || (from > offset && to < this.#ahead.end)) return false;
+    if (!batch && from > offset && to < this.#ahead.end) return false;
     return (
+      from >= to ||
       this.#ahead.latin1.slice(from - start, to - start) ===
-      bytes.toString('latin1', from - offset, to - offset)
+        bytes.toString('latin1', from - offset, to - offset)
     );
   }
 

@@ -107,7 +107,7 @@ export class SharedWriting {
     const known = this.#count(offset, bytes);
     // Whoever wrote what the reader has had for long is not in sight.
     this.#unclaimed.forgetOlder(record.time - CROSSING_NS);
-    if (!this.#crossed && (known === 0 || this.#isClaimed(at, bytes, known))) {
+    if (!this.#crossed && (known === 0 || this.#isClaimed(at, bytes, known, record))) {
       if (known > 0) {
         this.#unclaimed.takeBetween(at, at + known);
         this.#sink.confirmed(at, known, record);
@@ -193,8 +193,8 @@ export class SharedWriting {
   }
 
   /** Has the reader supplied the first `known` of these bytes, at their place? Of a write that is whole nothing is believed. */
-  #isClaimed(at: number, bytes: Buffer, known: number): boolean {
-    const comparable = bytes.length > PIPE_BUF || this.#unclaimed.has(at);
+  #isClaimed(at: number, bytes: Buffer, known: number, { batch }: Supplier): boolean {
+    const comparable = batch || bytes.length > PIPE_BUF || this.#unclaimed.has(at);
     return comparable && this.#unclaimed.agrees(at, bytes.subarray(0, known));
   }
 
