@@ -9,6 +9,7 @@ import type { CaptureInfo } from '../mcp/events.ts';
 import { Statistics } from '../mcp/statistics.ts';
 import { type LineSink, OutputError, openOutput } from '../outputs/file-writer.ts';
 import { JsonLinesOutput } from '../outputs/json-lines-output.ts';
+import { limitRoom } from '../protocols/room.ts';
 import { explain } from '../sensor/explain.ts';
 import { preferOurselves } from '../sensor/limits.ts';
 import type { WatchedCommand } from '../sensor/messages.ts';
@@ -29,6 +30,8 @@ import { streamControl } from './stream-control.ts';
 import { dropPrivileges, invokingUser } from './user.ts';
 import { VERSION } from './version.ts';
 
+/** So many of the largest messages may be incomplete at the same time: their memory is what a capture takes at worst. */
+const MESSAGES_BEGUN = 8;
 /** How long no watched process must be left, milliseconds. */
 const EMPTY_MS = 100;
 
@@ -136,6 +139,7 @@ export class Capture {
     const control = streamControl(() => this.#tracker);
     const analyzer = new Analyzer(this.#bus, control, analyzerOptions);
     this.#analyzer = analyzer;
+    limitRoom(MESSAGES_BEGUN * options.maxMessage);
     this.#tracker = new Tracker(
       { maxMessage: options.maxMessage },
       sensor,

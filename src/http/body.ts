@@ -243,11 +243,10 @@ export class Body {
     const json = this.#json;
     if (!json) return;
     this.#json = undefined;
-    const { size } = json;
     json.trimEnd();
     // Where its beginning or its end is not sure, only what is JSON is whole.
     const content =
-      (whole && !this.#joined) || size > this.#maxMessage || isJson(json.bytes)
+      (whole && !this.#joined) || json.isCut || isJson(json.bytes)
         ? json.take()
         : json.takeIncomplete(reason);
     // What was joined in the middle may be the tail of a message, and is none then.

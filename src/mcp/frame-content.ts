@@ -32,7 +32,9 @@ export function reasonOf({ content }: Frame, parsed: ParsedFrame | undefined): s
   if (parsed?.type === 'not-json') return `not JSON: ${parsed.reason}`;
   switch (content.type) {
     case 'oversize':
-      return 'larger than --max-message';
+      return content.crowded
+        ? 'too large beside the others that were not complete; --max-message allows for more'
+        : 'larger than --max-message';
     case 'binary':
       return 'not UTF-8';
     case 'incomplete':

@@ -3,6 +3,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { StringDecoder } from 'node:string_decoder';
 import type { FrameContent } from '../streams/frame.ts';
+import { capacityFor, Share } from './room.ts';
 import { LARGE_TEXT, WireText } from './wire-text.ts';
 
 /** Bytes shown of a message that is not kept whole. */
@@ -51,6 +52,7 @@ const SMALLEST = 512;
 /** A buffer no longer than this is kept for the next content. */
 const REUSED = 16384;
 const EMPTY = Buffer.alloc(0);
+const CROWDED = { crowded: true } as const;
 
 /**
  * Gathers a content that comes in pieces. Holds no more than `maxSize` bytes in at most twice the memory; of a
@@ -61,6 +63,9 @@ export class ContentBuffer {
   #buffer: Buffer = EMPTY;
   #size = 0;
   #kept = 0;
+  /** There was no room for all of it: see room.ts. */
+  #crowded = false;
+  #share: Share | undefined;
 
   /** @param maxSize Bytes of the largest content kept whole; must have passed `checkMaxSize`. */
   constructor(maxSize: number) {
@@ -70,6 +75,11 @@ export class ContentBuffer {
   /** Bytes added since the last reset, kept or not. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Is no more than its head kept? */
+  get isCut(): boolean {
+    return this.#crowded || this.#size > this.#maxSize;
   }
 
   /** The bytes kept: a view, valid until the next call that changes something. */
@@ -87,7 +97,12 @@ export class ContentBuffer {
     this.#size += to - from;
     const kept = this.#kept;
     // One byte more than the head shows whether the head cuts a character.
-    const wanted = this.#size <= this.#maxSize ? this.#size : Math.min(this.#size, HEAD + 1);
+    const head = Math.min(this.#size, HEAD + 1);
+    let wanted = this.isCut ? head : this.#size;
+    if (wanted > this.#buffer.length && !this.#hasRoom(wanted)) {
+      this.#crowded = true;
+      wanted = head;
+    }
     this.#kept = wanted;
     if (wanted <= kept) {
       if (wanted < kept && this.#buffer.length > REUSED) this.#move(wanted, wanted);
@@ -100,7 +115,7 @@ export class ContentBuffer {
 
   /** Takes JSON's white space off the end of what is kept whole. */
   trimEnd(): void {
-    if (this.#size > this.#maxSize) return;
+    if (this.isCut) return;
     while (this.#kept > 0 && isJsonSpace(this.#buffer[this.#kept - 1])) this.#kept--;
     this.#size = this.#kept;
   }
@@ -109,7 +124,7 @@ export class ContentBuffer {
   take(): FrameContent {
     const bytes = this.bytes;
     let content: FrameContent;
-    if (this.#size > this.#maxSize) content = { type: 'oversize', head: headOf(bytes) };
+    if (this.isCut) content = { type: 'oversize', head: headOf(bytes), ...(this.#crowded && CROWDED) };
     else if (this.#size < LARGE_TEXT) content = smallContentOf(bytes);
     else {
       // The content keeps the buffer: a string of this size costs more than all the rest.
@@ -130,13 +145,21 @@ export class ContentBuffer {
   reset(): void {
     this.#size = 0;
     this.#kept = 0;
+    this.#crowded = false;
     if (this.#buffer.length > REUSED) this.#buffer = EMPTY;
+    this.#share?.resize(this.#buffer.length);
+  }
+
+  #hasRoom(length: number): boolean {
+    this.#share ??= new Share();
+    return this.#share.resize(capacityFor(length));
   }
 
   /** Lengths are powers of two, so that a content is moved O(log n) times. */
   #move(length: number, kept: number): void {
-    const buffer = Buffer.allocUnsafeSlow(Math.max(SMALLEST, 2 ** (32 - Math.clz32(length - 1))));
+    const buffer = Buffer.allocUnsafeSlow(Math.max(SMALLEST, capacityFor(length)));
     this.#buffer.copy(buffer, 0, 0, kept);
     this.#buffer = buffer;
+    this.#share?.resize(buffer.length);
   }
 }

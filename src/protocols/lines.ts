@@ -7,6 +7,7 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { StringDecoder } from 'node:string_decoder';
 import type { FrameContent } from '../streams/frame.ts';
+import { capacityFor, Share } from './room.ts';
 import { LARGE_TEXT, WireText } from './wire-text.ts';
 
 /** What a line holds: the same as a frame. */
@@ -33,6 +34,10 @@ export interface LineFramerOptions {
 
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
+
+const CROWDED = { crowded: true } as const;
+/** A frame that is no longer claims no room. */
+const SMALL = 8192;
 
 /** Bytes shown of a frame that is not kept whole. */
 const HEAD = 4096;
@@ -130,6 +135,8 @@ interface Begun {
   kept: number;
   endsInReturn: boolean;
   buffer: Buffer;
+  /** There was no room for all of it: see room.ts. */
+  crowded: boolean;
   nesting: Nesting | undefined;
 }
 
@@ -147,6 +154,8 @@ export class LineFramer {
   #skipped = 0;
   /** Made with the first bytes that no newline follows: there are many framers, and few are within a line. */
   #begun: Begun | undefined;
+  /** Of the room for all frames begun, once there was a large one. */
+  #share: Share | undefined;
 
   /** @throws RangeError if `maxSize` is out of range. */
   constructor(options: LineFramerOptions) {
@@ -263,13 +272,20 @@ export class LineFramer {
     const kept = this.#begun?.kept ?? 0;
     // One byte more than the largest size, as the last may be half of a line end; one byte more than the head,
     // as that shows whether the head cuts a character.
-    const wanted = size <= this.#maxSize + 1 ? size : Math.min(size, HEAD + 1);
+    const head = Math.min(size, HEAD + 1);
+    let wanted = size <= this.#maxSize + 1 && !this.#begun?.crowded ? size : head;
+    const crowded = wanted > (this.#begun?.buffer.length ?? 0) && !this.#hasRoom(wanted);
+    if (crowded) wanted = head;
     this.#begun ??= begin(offset, wanted);
     const begun = this.#begun;
+    begun.crowded ||= crowded;
     // Lengths are powers of two, so that a frame is moved O(log n) times.
     if (wanted > begun.buffer.length) move(begun, takeBuffer(wanted), kept);
     if (wanted > kept) bytes.copy(begun.buffer, kept, from, from + wanted - kept);
-    else if (wanted < kept) move(begun, takeBuffer(wanted), wanted);
+    else if (wanted < kept) {
+      move(begun, takeBuffer(wanted), wanted);
+      this.#share?.resize(begun.buffer.length);
+    }
     begun.size = size;
     begun.endsInReturn = bytes[to - 1] === RETURN;
     begun.kept = wanted;
@@ -280,10 +296,14 @@ export class LineFramer {
     const begun = this.#begun;
     const size = begun ? sizeOf(begun) : 0;
     if (begun && size > 0) {
-      const { buffer, offset, kept } = begun;
+      const { buffer, offset, kept, crowded } = begun;
       let content: LineContent;
-      if (size > this.#maxSize)
-        content = { type: 'oversize', head: headOf(buffer.subarray(0, Math.min(size, kept))) };
+      if (size > this.#maxSize || crowded)
+        content = {
+          type: 'oversize',
+          head: headOf(buffer.subarray(0, Math.min(size, kept))),
+          ...(crowded && CROWDED),
+        };
       else if (size >= LARGE_TEXT && isUtf8(buffer.subarray(0, size))) {
         // The frame keeps the buffer: a string of this size costs more than all the rest.
         content = new WireText(buffer.subarray(0, size));
@@ -318,7 +338,7 @@ export class LineFramer {
     const begun = this.#begun;
     if (!begun) return false;
     const size = sizeOf(begun);
-    if (size > this.#maxSize) return false;
+    if (size > this.#maxSize || begun.crowded) return false;
     const content = contentOf(begun.buffer.subarray(0, size));
     if (!isJson(content)) return false;
     emit({ offset: begun.offset, size, content });
@@ -343,12 +363,27 @@ export class LineFramer {
   #reset(): void {
     if (this.#begun) giveBuffer(this.#begun.buffer);
     this.#begun = undefined;
+    this.#share?.resize(0);
+  }
+
+  #hasRoom(length: number): boolean {
+    if (!this.#share && length <= SMALL) return true;
+    this.#share ??= new Share();
+    return this.#share.resize(capacityFor(length));
   }
 }
 
 /** A frame of which no byte has been received yet, with room for so many. */
 function begin(offset: number, room: number): Begun {
-  return { offset, size: 0, kept: 0, endsInReturn: false, buffer: takeBuffer(room), nesting: undefined };
+  return {
+    offset,
+    size: 0,
+    kept: 0,
+    endsInReturn: false,
+    buffer: takeBuffer(room),
+    crowded: false,
+    nesting: undefined,
+  };
 }
 
 /** Bytes without what may be the first half of a line end. */

@@ -151,8 +151,8 @@ export type FrameContent =
   | { readonly type: 'text'; readonly text: string; readonly bytes?: Buffer }
   /** Not UTF-8: the exact bytes. */
   | { readonly type: 'binary'; readonly bytes: Buffer }
-  /** Larger than the maximum: only its head was kept. */
-  | { readonly type: 'oversize'; readonly head: string }
+  /** Larger than the maximum, or there was no room for it beside others (`crowded`): only its head was kept. */
+  | { readonly type: 'oversize'; readonly head: string; readonly crowded?: true }
   /** Begun, never completed: a stream's end, a gap or the end of the capture came first. */
   | { readonly type: 'incomplete'; readonly head: string; readonly reason: 'end' | 'gap' | 'stop' };
 

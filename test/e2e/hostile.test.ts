@@ -114,3 +114,35 @@ test('a string of 60 MiB, full of what must be escaped', { skip: cannotCapture }
   const peak = Number(result.stdout.trim()) / 1024;
   assert.ok(peak > 50 && peak < 1200, `the monitor used up to ${peak} MiB`);
 });
+
+test('forty messages of 3 MiB begun at once, with room for few: those are whole, of the others the size is told', {
+  skip: cannotCapture,
+}, async () => {
+  const script = `
+import os
+begin = b'{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"name":"echo","arguments":{"text":"'
+pieces = [begin] + [b'x' * 49152] * 64 + [b'"}}}\\n']
+pipes = [os.pipe() for _ in range(40)]
+for out, into in pipes:
+    os.write(into, b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}\\n')
+    os.read(out, 65536)
+for piece in pieces:
+    for out, into in pipes:
+        os.write(into, piece)
+        os.read(out, 65536)
+for out, into in pipes:
+    os.write(into, b'{"jsonrpc":"2.0","id":3,"method":"tools/list"}\\n')
+    os.read(out, 65536)
+`;
+  const { messages, invalid, summary } = await captureRun(['python3', '-c', script], {
+    options: ['-q', '--max-message', '4M', '--ring-size', '256M'],
+  });
+  const count = (id: number) => messages.filter((line) => line['id'] === id).length;
+  assert.deepEqual([count(1), count(3), summary['losses']], [40, 40, {}]);
+  assert.equal(count(2) + invalid.length, 40);
+  assert.ok(count(2) >= 4 && count(2) <= 8, `${count(2)} found room`);
+  for (const { reason, size } of invalid) {
+    assert.match(String(reason), /^too large beside the others/);
+    assert.equal(size, String(messages.find((line) => line['id'] === 2)?.['raw']).length);
+  }
+});
