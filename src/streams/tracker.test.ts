@@ -454,6 +454,30 @@ describe('a stream that is not wanted', () => {
     assert.deepEqual(verdicts, ['stop 1']);
   });
 
+  test('is not one of which much is lost, as long as little was seen of it that was no line', () => {
+    const { tracker, data, gap, texts, verdicts } = connected(1);
+    data(1, '{"jsonrpc"', 1 * MS);
+    gap(1, 10 << 20, 2 * MS, { lines: 3, endsLine: false });
+    for (let time = 3; time < 20; time++) data(1, 'x'.repeat(65536), time * MS);
+    data(1, `\n${rpc(1)}\n`, 20 * MS);
+    tracker.settled(300 * MS);
+    assert.deepEqual(verdicts, []);
+    assert.deepEqual(texts(), ['incomplete', rpc(1)]);
+    gap(1, 10 << 20, 301 * MS, { lines: 0, endsLine: false });
+    for (let time = 302; time < 370; time++) data(1, 'x'.repeat(65536), time * MS);
+    assert.deepEqual(verdicts, ['stop 1']);
+  });
+
+  test('is one that was joined in the middle of a line only if it goes on for long', () => {
+    const tracked = tracking();
+    tracked.announce(1, { joined: true });
+    const { data, verdicts } = tracked;
+    for (let time = 1; time <= 60; time++) data(1, 'x'.repeat(65536), time * MS);
+    assert.deepEqual(verdicts, []);
+    for (let time = 61; time <= 65; time++) data(1, 'x'.repeat(65536), time * MS);
+    assert.deepEqual(verdicts, ['stop 1']);
+  });
+
   test('is not one with a very long line of JSON, nor one that is recognised', () => {
     const { tracker, data, verdicts } = connected(1);
     for (let time = 1; time <= 5; time++) data(1, '{'.padEnd(65536), time * MS);

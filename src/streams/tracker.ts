@@ -27,7 +27,7 @@ import { Written } from './written.ts';
 
 /** A stream that nobody recognised and that does not look like JSON is given up after so many bytes in one line. */
 const UNKNOWN_LINE_MAX = 256 << 10;
-/** The same when nothing can be said of the line's beginning, because a part of it is lost. */
+/** The same when nothing can be said of the line's beginning, because it was not seen. */
 const UNKNOWN_CUT_MAX = 4 << 20;
 /** Ended streams are put aside this long after their last bytes. */
 const FORGET_NS = 5e9;
@@ -543,7 +543,8 @@ export class Tracker implements RecordSink {
       this.#line(stream, line, hole.time, undefined),
     );
     if (!hole.bytes) return;
-    stream.unframed += hole.bytes;
+    // What is lost tells nothing of its stream, unless that a line has ended in it.
+    if (hole.lines) stream.unframed = 0;
     const known = endsLine !== undefined && hole.lines !== undefined;
     this.#tellGap(stream, hole, known ? Math.max(0, hole.lines + (endsLine ? 0 : 1) - counted) : undefined);
   }
@@ -620,10 +621,10 @@ export class Tracker implements RecordSink {
   }
 
   #giveUpUnknown(stream: Stream): void {
-    if (stream.kept || stream.unframed < UNKNOWN_LINE_MAX) return;
+    const { framer } = stream;
+    if (stream.kept || stream.unframed < (framer.startIsKnown ? UNKNOWN_LINE_MAX : UNKNOWN_CUT_MAX)) return;
     if (stream.socket && !stream.socket.shared.speaksLines) return;
-    const cut = stream.framer.discarding && stream.unframed >= UNKNOWN_CUT_MAX;
-    if (cut || !stream.framer.startsLikeJson) this.stop(stream.id);
+    if (framer.discarding || !framer.startsLikeJson) this.stop(stream.id);
   }
 
   #sweep(time: number): void {
