@@ -338,6 +338,15 @@ describe('the standard error of a process', () => {
   });
 });
 
+/** A direction of a Unix socket whose ends are known, but not yet what it speaks. */
+function connectedUnix() {
+  const tracked = tracking();
+  tracked.announce(1, { carrier: 'unix' });
+  tracked.endpoint(1, CLIENT.pid, false);
+  tracked.endpoint(1, SERVER.pid, true);
+  return tracked;
+}
+
 describe('a gap', () => {
   test('has its place, its bytes, its cause and both ends', () => {
     const { tracker, data, gap, gaps, texts } = connected(1);
@@ -370,6 +379,37 @@ describe('a gap', () => {
     tracker.settled(10 * MS);
     assert.equal(gaps()[0]?.frames, 4);
     assert.deepEqual(texts(), [rpc(2)]);
+  });
+
+  test('at the beginning of a Unix socket, which may speak anything, is one of lines until something else shows', () => {
+    for (const [endsLine, frames] of [
+      [true, 300],
+      [false, 301],
+    ] as const) {
+      const { tracker, data, gap, texts, gaps } = connectedUnix();
+      gap(1, 5000, 1 * MS, { lines: 300, endsLine });
+      data(1, `${endsLine ? '' : 'tail"}\n'}${rpc(1)}\n`, 2 * MS);
+      data(1, `${rpc(2)}\n`, 3 * MS);
+      tracker.settled(SECOND);
+      assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+      assert.deepEqual(
+        gaps().map((each) => [each.bytes, each.frames]),
+        [[5000, frames]],
+      );
+    }
+  });
+
+  test('behind the first bytes of a Unix socket has cut a line', () => {
+    const { tracker, data, gap, texts, gaps } = connectedUnix();
+    data(1, 'POST', 1 * MS);
+    gap(1, 5000, 2 * MS, { lines: 1, endsLine: true });
+    data(1, `${rpc(1)}\n`, 3 * MS);
+    tracker.settled(SECOND);
+    assert.deepEqual(texts(), ['incomplete', rpc(1)]);
+    assert.deepEqual(
+      gaps().map(({ offset, frames }) => [offset, frames]),
+      [[4, 1]],
+    );
   });
 
   test('does not say how many frames are lost when nobody can know', () => {

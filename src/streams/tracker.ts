@@ -530,9 +530,11 @@ export class Tracker implements RecordSink {
     if (socket && !socket.shared.speaksLines) {
       this.#supplier = { ...this.#supplier, time: hole.time };
       socket.shared.gap(socket.direction, hole.offset, hole.bytes);
-      // What was left out because nobody wanted it is no loss.
-      if (hole.cause !== 'stopped') this.#tellGap(stream, hole, undefined);
-      return;
+      if (!socket.shared.mayTurnOutLines) {
+        // What was left out because nobody wanted it is no loss.
+        if (hole.cause !== 'stopped') this.#tellGap(stream, hole, undefined);
+        return;
+      }
     }
     // The frame that an earlier hole has cut is counted there.
     const counted = stream.framer.discarding ? 1 : 0;
