@@ -44,15 +44,17 @@ static long writer_is_done(u32 index, struct stream_key *key)
 /*
  * The writer on another processor is between its count and the ring, which takes it a
  * microsecond. Until its record is there, whatever this process does next would come
- * before it: an answer before its question. Gives up after about 50 microseconds.
+ * before it: an answer before its question. Gives up after about 50 microseconds, and returns 0: the
+ * writer's processor may have been taken away, as a virtual one can be for milliseconds.
  * `key` has to be on the stack, for bpf_loop().
  */
-static __always_inline void wait_for_writer(struct stream *stream, struct stream_key *key, u64 position)
+static __always_inline int wait_for_writer(struct stream *stream, struct stream_key *key, u64 position)
 {
 	if (stream->committed >= position)
-		return;
+		return 1;
 	stream->awaited = position;
 	bpf_loop(1000, writer_is_done, key, 0);
+	return stream->committed >= position;
 }
 
 /*
@@ -194,7 +196,11 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 		if (owned > start) {
 			struct stream_key key = channel->key;
 
-			wait_for_writer(stream, &key, owned < to ? owned : to);
+			/* Where that does not help, it is handed over twice, and compared. */
+			if (!wait_for_writer(stream, &key, owned < to ? owned : to)) {
+				from = start;
+				skip = 0;
+			}
 		}
 	} else {
 		if (stream->joined && !stream->writer_seen && !channel->tcp.numbered) {
