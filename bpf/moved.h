@@ -166,7 +166,7 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 	__builtin_memset(channel, 0, sizeof(*channel));
 	if (!channel_of(file, fd, reading, tgid, channel))
 		return 0;
-	stream = follow(channel, tgid, 1, length);
+	stream = follow(channel, tgid, reading ? JOINED : JOINED_BY_WRITER, length);
 	if (!stream) {
 		count_loss(LOSS_MAP_FULL, length, 0);
 		return 0;
@@ -322,7 +322,7 @@ __noinline int moved_unseen_at(u64 at, s32 fd, int reading, u64 length, u32 caus
 
 	if (!file || !channel_of(file, fd, reading, tgid, &channel) || channel.kind == KIND_STDERR)
 		return 0;
-	stream = follow(&channel, tgid, 1, length);
+	stream = follow(&channel, tgid, JOINED, length);
 	if (!stream) {
 		count_loss(LOSS_MAP_FULL, length, 0);
 		return 0;
@@ -414,10 +414,10 @@ static __noinline int born(struct file *file, s32 fd)
 	if (channel.kind == KIND_PIPE) {
 		/* A FIFO opened by name may have been in use before. */
 		pipe = (void *)channel.owner;
-		follow(&channel, tgid, BPF_CORE_READ(pipe, head) != 0, 0);
+		follow(&channel, tgid, BPF_CORE_READ(pipe, head) ? JOINED : FRESH, 0);
 		return 0;
 	}
-	follow(&channel, tgid, 0, 0);
+	follow(&channel, tgid, FRESH, 0);
 	/* The other direction of the same socket. */
 	__builtin_memset(&channel, 0, sizeof(channel));
 	if (!channel_of(file, fd, 1, tgid, &channel))
@@ -426,6 +426,6 @@ static __noinline int born(struct file *file, s32 fd)
 		/* Not connected yet: nobody can have written. What is there is of an older connection. */
 		bpf_map_delete_elem(&streams, &channel.key);
 	else
-		follow(&channel, tgid, 0, 0);
+		follow(&channel, tgid, FRESH, 0);
 	return 0;
 }
