@@ -451,6 +451,36 @@ describe('a gap', () => {
   });
 });
 
+describe('bytes that were moved unseen', () => {
+  const unseen = { cause: 'splice', mayArrive: true } as const;
+  const stranger: Holder = { ...SERVER, fd: 0, inScope: false };
+
+  /** A pipe into which something went that way, and whose reader has not read yet. */
+  async function unread(reader: Holder) {
+    const tracked = tracking({ holders: () => [reader] });
+    tracked.announce(1);
+    tracked.endpoint(1, CLIENT.pid, false);
+    tracked.gap(1, rpc(1).length + 1, 1 * MS, unseen);
+    tracked.tracker.settled(2 * MS);
+    await answers();
+    return tracked;
+  }
+
+  test('are waited for until a process in scope has begun to read', async () => {
+    const { tracker, data, gaps, texts } = await unread({ ...stranger, inScope: true });
+    tracker.settled(50 * SECOND);
+    data(1, `${rpc(1)}\n`, 50 * SECOND, { offset: 0, fromReader: true, pid: SERVER.pid });
+    tracker.settled(60 * SECOND);
+    assert.deepEqual([texts(), gaps()], [[rpc(1)], []]);
+  });
+
+  test('are lost where only a process out of scope could show them', async () => {
+    const { tracker, gaps } = await unread(stranger);
+    tracker.settled(SECOND);
+    assert.equal(gaps().length, 1);
+  });
+});
+
 describe('a stream that is not wanted', () => {
   test('is not copied any more, and what still comes of it is dropped', () => {
     const { tracker, data, gap, texts, gaps, verdicts } = connected(1);

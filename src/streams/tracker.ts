@@ -34,7 +34,7 @@ const FORGET_NS = 5e9;
 const SWEEP_NS = 1e9;
 /** How often it is looked who has closed what without a word. */
 const CLOSED_NS = 5e9;
-/** A process that is known to be at the other end may take so long for bytes that were moved unseen. */
+/** A process in scope that is at the other end may take so long for bytes that were moved unseen. */
 const PATIENCE_NS = 60e9;
 
 export type { StopUntil };
@@ -618,8 +618,10 @@ export class Tracker implements RecordSink {
   /** How long this end's calls may take to bring what the other end moved unseen, nanoseconds. */
   #patience(stream: Stream, { pid, presumed }: End): number {
     if (stream.ended || stream.joined || presumed) return 0;
-    if (pid === undefined) return HOLD_NS;
-    return this.processes.hasEnded(pid) ? 0 : PATIENCE_NS;
+    if (pid !== undefined) return this.processes.hasEnded(pid) ? 0 : PATIENCE_NS;
+    // Where /proc names nobody out of scope, it is a process in scope, which may take long to begin.
+    this.#ends.ask(stream);
+    return stream.answered && stream.carrier !== 'tcp' ? PATIENCE_NS : HOLD_NS;
   }
 
   #giveUpUnknown(stream: Stream): void {
