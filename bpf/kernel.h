@@ -84,9 +84,14 @@ struct super_block {
 	u32 s_dev;
 };
 
+struct pipe_buffer {
+	u32 offset, len;
+};
+
 struct pipe_inode_info {
 	/* unsigned int before 6.14, then a union of the pair; 32 bits in both */
 	u32 head, tail;
+	struct pipe_buffer *bufs;
 };
 
 struct inode {

@@ -46,15 +46,17 @@ static long writer_is_done(u32 index, struct stream_key *key)
 /*
  * The writer on another processor is between its count and the ring, which takes it a
  * microsecond. Until its record is there, whatever this process does next would come
- * before it: an answer before its question. Gives up after about 50 microseconds.
+ * before it: an answer before its question. Gives up after about 50 microseconds, and returns 0: the
+ * writer's processor may have been taken away, as a virtual one can be for milliseconds.
  * `key` has to be on the stack, for bpf_loop().
  */
-static __always_inline void wait_for_writer(struct stream *stream, struct stream_key *key, u64 position)
+static __always_inline int wait_for_writer(struct stream *stream, struct stream_key *key, u64 position)
 {
 	if (stream->committed >= position)
-		return;
+		return 1;
 	stream->awaited = position;
 	bpf_loop(1000, writer_is_done, key, 0);
+	return stream->committed >= position;
 }
 
 /*
@@ -166,7 +168,7 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 	__builtin_memset(channel, 0, sizeof(*channel));
 	if (!channel_of(file, fd, reading, tgid, channel))
 		return 0;
-	stream = follow(channel, tgid, 1, length);
+	stream = follow(channel, tgid, reading ? JOINED : JOINED_BY_WRITER, length);
 	if (!stream) {
 		count_loss(LOSS_MAP_FULL, length, 0);
 		return 0;
@@ -196,7 +198,11 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 		if (owned > start) {
 			struct stream_key key = channel->key;
 
-			wait_for_writer(stream, &key, owned < to ? owned : to);
+			/* Where that does not help, it is handed over twice, and compared. */
+			if (!wait_for_writer(stream, &key, owned < to ? owned : to)) {
+				from = start;
+				skip = 0;
+			}
 		}
 	} else {
 		if (stream->joined && !stream->writer_seen && !channel->tcp.numbered) {
@@ -316,7 +322,7 @@ __noinline int moved_unseen_at(u64 at, s32 fd, int reading, u64 length, u32 caus
 
 	if (!file || !channel_of(file, fd, reading, tgid, &channel) || channel.kind == KIND_STDERR)
 		return 0;
-	stream = follow(&channel, tgid, 1, length);
+	stream = follow(&channel, tgid, JOINED, length);
 	if (!stream) {
 		count_loss(LOSS_MAP_FULL, length, 0);
 		return 0;
@@ -415,10 +421,10 @@ __noinline int born_at(u64 at, s32 fd)
 	if (channel.kind == KIND_PIPE) {
 		/* A FIFO opened by name may have been in use before. */
 		pipe = (void *)channel.owner;
-		follow(&channel, tgid, BPF_CORE_READ(pipe, head) != 0, 0);
+		follow(&channel, tgid, BPF_CORE_READ(pipe, head) ? JOINED : FRESH, 0);
 		return 0;
 	}
-	follow(&channel, tgid, 0, 0);
+	follow(&channel, tgid, FRESH, 0);
 	/* The other direction of the same socket. */
 	__builtin_memset(&channel, 0, sizeof(channel));
 	if (!channel_of(file, fd, 1, tgid, &channel))
@@ -427,7 +433,7 @@ __noinline int born_at(u64 at, s32 fd)
 		/* Not connected yet: nobody can have written. What is there is of an older connection. */
 		bpf_map_delete_elem(&streams, &channel.key);
 	else
-		follow(&channel, tgid, 0, 0);
+		follow(&channel, tgid, FRESH, 0);
 	return 0;
 }
 

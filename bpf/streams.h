@@ -242,17 +242,34 @@ static __always_inline struct stream *successor(struct channel *channel, struct 
 	return stream && stream->id != of.before ? stream : NULL;
 }
 
-/*
- * Finds the stream, or begins it. `joined`: it may have carried bytes before. `moved`: bytes of the call
- * that brought us here; 0 when its descriptor is new.
- */
+/* May it have carried bytes before? */
+enum {
+	FRESH = 0,
+	JOINED = 1,
+	JOINED_BY_WRITER = 2, /* a call has written: the pipe shows whether it is the first */
+};
+
+/* Was a pipe's first buffer, from which nothing goes away when it is read, filled by this call alone, and no other ever? */
+static __noinline int is_first_write(u64 address, u64 length)
+{
+	struct pipe_inode_info *pipe = (void *)address;
+
+	if (BPF_CORE_READ(pipe, head) != 1)
+		return 0;
+	return BPF_CORE_READ(pipe, bufs, offset) + BPF_CORE_READ(pipe, bufs, len) == length;
+}
+
+/* Finds the stream, or begins it. `moved`: bytes of the call that brought us here; 0 when its descriptor is new. */
 static __always_inline struct stream *follow(struct channel *channel, u32 tgid, u32 joined, u64 moved)
 {
 	struct stream *stream = bpf_map_lookup_elem(&streams, &channel->key), *next;
 	struct tcp_end *end = &channel->tcp;
 
-	if (!stream)
-		return begun(channel, 0, tgid, joined, moved);
+	if (!stream) {
+		if (joined == JOINED_BY_WRITER && channel->kind == KIND_PIPE && is_first_write(channel->owner, moved))
+			joined = FRESH;
+		return begun(channel, 0, tgid, joined != FRESH, moved);
+	}
 	if (channel->kind == KIND_TCP) {
 		/* Addresses are used again for another connection: it begins with another sequence number. */
 		if (moved || stream->first_seq == (end->begun ? end->first : end->tail))
@@ -267,7 +284,7 @@ static __always_inline struct stream *follow(struct channel *channel, u32 tgid, 
 		return next;
 	/* Here and not in begin_stream(), which uses much of the stack itself. */
 	tell_losses(stream);
-	return begun(channel, 1, tgid, joined, moved);
+	return begun(channel, 1, tgid, joined != FRESH, moved);
 }
 
 static __always_inline struct verdict *verdict_on(u64 id)

@@ -87,6 +87,11 @@ export class Socket<T extends StreamRef = StreamRef> {
     return this.#speech === 'lines';
   }
 
+  /** Is nothing known of it yet, so that it is lines unless something else shows? */
+  get mayTurnOutLines(): boolean {
+    return !this.#speech && this.#options.linesByDefault;
+  }
+
   /** Is it known that neither direction is worth copying? */
   get isForeign(): boolean {
     return this.#speech === 'tls' || this.#speech === 'unknown';
@@ -175,6 +180,9 @@ export class Socket<T extends StreamRef = StreamRef> {
     const end = this.#ends[direction];
     if (!end) return;
     end.joined = true;
+    // Of lines it is the beginning of one that is cut.
+    if (this.#options.linesByDefault)
+      this.#release(direction, (bytes, offset) => this.#lines(direction, bytes, offset));
     end.pending = undefined;
   }
 

@@ -582,6 +582,18 @@ describe('a stream that has not shown itself to be MCP', () => {
     assert.deepEqual([gap.frames, gap.cause], [sent / size, 'stopped']);
   });
 
+  test('because losses have cut all that has come of it is not given up', () => {
+    const { content, gap, say, short, control } = analyzing(PAIR);
+    for (let count = 0; count < 3000; count++) {
+      content(1, { type: 'incomplete', head: '{"json', reason: 'gap' }, 1000);
+      gap(1);
+    }
+    say(1, INITIALIZE);
+    assert.equal(short().at(-1), 'request initialize 0');
+    assert.equal(short().filter((each) => each === 'gap 100').length, 3000);
+    assert.ok(!control.includes('stop 1'));
+  });
+
   test('takes no memory any more when it has ended', () => {
     const { line, say, end, short } = analyzing(PAIR);
     line(1, 'before');

@@ -80,6 +80,7 @@ export class Analyzer {
   /** What was lost of a stream before it showed itself to be HTTP goes with its first exchange. */
   #begin(stream: StreamRef): void {
     if (!this.#http.begin(stream.id)) return;
-    for (const item of this.#stdio.surrender(stream)) if (item.kind === 'gap') this.#http.gap(item);
+    for (const item of this.#stdio.surrender(stream))
+      if (item.kind === 'gap' && item.cause !== 'stopped') this.#http.gap({ ...item, frames: undefined });
   }
 }

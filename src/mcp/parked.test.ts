@@ -15,6 +15,17 @@ function frame(stream: number, time: number, size = 10): StreamItem {
   return { kind: 'frame', time, size, content, ...place };
 }
 
+function gap(stream: number, offset: number, cause: LossCause = 'ring-full'): StreamItem {
+  const { time, stream: of, from, to } = { from: undefined, to: undefined, ...frame(stream, 1) };
+  return { kind: 'gap', stream: of, from, to, time, offset, bytes: 100, frames: 1, cause };
+}
+
+/** A frame that a loss has cut. */
+function cut(stream: number, offset: number, head: string, size = 10): StreamItem {
+  const content = { type: 'incomplete' as const, head, reason: 'gap' as const };
+  return { ...frame(stream, 1, size), offset, content } as StreamItem;
+}
+
 describe('what is parked', () => {
   test('is given back once, in time order over all its streams', () => {
     const parked = new Parked();
@@ -75,11 +86,34 @@ describe('what is parked', () => {
     assert.equal(after?.time, 8);
   });
 
+  test('is a gap that counts a frame which it has cut once', () => {
+    const parked = new Parked();
+    for (const item of [cut(1, 0, '{"json'), gap(1, 10), frame(1, 2)]) parked.add(item);
+    parked.forgo(1);
+    const [instead] = parked.take([1]);
+    assert.ok(instead?.kind === 'gap');
+    assert.deepEqual([instead.bytes, instead.frames, instead.cause], [120, 2, 'stopped']);
+  });
+
+  test('is a gap with their cause where there were only losses', () => {
+    const parked = new Parked();
+    for (const item of [cut(1, 0, '{"json'), gap(1, 10), gap(1, 200)]) parked.add(item);
+    parked.forgo(1);
+    const [instead] = parked.take([1]);
+    assert.ok(instead?.kind === 'gap');
+    assert.deepEqual([instead.frames, instead.cause], [2, 'ring-full']);
+  });
+
+  test('may have been cut by any number of losses', () => {
+    const parked = new Parked();
+    for (let count = 0; count < 10_000; count++) {
+      assert.ok(parked.add(cut(1, 0, '{"json', PARKED_BYTES)));
+      assert.ok(parked.add(gap(1, 0)));
+    }
+    assert.ok(parked.take([1]).length <= ALL_PARKED_BYTES / 512);
+  });
+
   test('was lost as a whole where it is let go, and nothing but losses from the first byte on was ever known', () => {
-    const gap = (stream: number, offset: number, cause: LossCause = 'ring-full'): StreamItem => {
-      const { time, stream: of, from, to } = { from: undefined, to: undefined, ...frame(stream, 1) };
-      return { kind: 'gap', stream: of, from, to, time, offset, bytes: 100, frames: 1, cause };
-    };
     const parked = new Parked();
     const all = [gap(1, 0), gap(1, 100), gap(2, 0), frame(2, 2), gap(3, 50), gap(4, 0), gap(5, 0, 'stopped')];
     for (const item of all) parked.add(item);
@@ -87,10 +121,13 @@ describe('what is parked', () => {
     parked.take([4]);
     assert.deepEqual(parked.unseen(), { streams: 1, bytes: 200 });
     assert.deepEqual(parked.streams(), []);
+    for (const item of [cut(9, 0, '{"json'), gap(9, 10), cut(10, 0, 'text'), gap(10, 10)]) parked.add(item);
+    for (const stream of [9, 10]) parked.letGo(stream);
+    assert.deepEqual(parked.unseen(), { streams: 2, bytes: 300 });
     for (const item of [gap(7, 0), gap(8, 0)]) parked.add(item);
     assert.deepEqual(
       parked.unseen((stream) => stream === 8),
-      { streams: 2, bytes: 300 },
+      { streams: 3, bytes: 400 },
     );
   });
 

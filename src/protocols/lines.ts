@@ -245,6 +245,11 @@ export class LineFramer {
     return this.#state === 'discard';
   }
 
+  /** Has what has come of the current line come from its first byte on? */
+  get startIsKnown(): boolean {
+    return this.#state === 'sure';
+  }
+
   /** Bytes held of a frame that is not complete. The memory for them is at most eight times as much, or 1 KiB. */
   get held(): number {
     return this.#begun?.kept ?? 0;

@@ -123,8 +123,7 @@ export class Ends {
         this.#knownBelow(stream, 'writer') &&
         this.#knownBelow(stream, 'reader');
     this.#forgetEnded(stream);
-    if (!stream.asked && (stream.reader.pid === undefined || stream.writer.pid === undefined))
-      this.#askHolders(stream);
+    if (stream.reader.pid === undefined || stream.writer.pid === undefined) this.ask(stream);
     const { reader } = stream;
     return () => this.#known(stream, stream.writer) && this.#known(stream, reader);
   }
@@ -148,7 +147,7 @@ export class Ends {
     if (stream[end].pid !== undefined || !source || !destination) return true;
     const below = this.#carrying(source, destination);
     if (!below || !this.#local.has((end === 'writer' ? source : destination).ip)) return true;
-    if (!below.asked && below[end].pid === undefined) this.#askHolders(below);
+    if (below[end].pid === undefined) this.ask(below);
     return below.ended || this.#known(below, below[end]);
   }
 
@@ -201,7 +200,12 @@ export class Ends {
     });
   }
 
-  /** Who holds the ends that no call has shown? Out of scope, /proc is the only witness. */
+  /** Who holds the ends that no call has shown? Asked once. */
+  ask(stream: Stream): void {
+    if (!stream.asked) this.#askHolders(stream);
+  }
+
+  /** Out of scope, /proc is the only witness. */
   #askHolders(stream: Stream): void {
     stream.asked = true;
     if (stream.carrier === 'tcp') {

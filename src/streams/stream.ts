@@ -64,7 +64,7 @@ export interface Stream extends StreamRef, Pick<StreamRecord, 'inode' | 'peerIno
   lastTime: number;
   /** The time under which its last frame or gap went into the queue. */
   lastOut: number;
-  /** Bytes since the last whole frame, lost ones included. */
+  /** Bytes seen since the last line end. */
   unframed: number;
   /** Has a frame come out of it? */
   begun: boolean;

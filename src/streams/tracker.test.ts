@@ -338,6 +338,15 @@ describe('the standard error of a process', () => {
   });
 });
 
+/** A direction of a Unix socket whose ends are known, but not yet what it speaks. */
+function connectedUnix() {
+  const tracked = tracking();
+  tracked.announce(1, { carrier: 'unix' });
+  tracked.endpoint(1, CLIENT.pid, false);
+  tracked.endpoint(1, SERVER.pid, true);
+  return tracked;
+}
+
 describe('a gap', () => {
   test('has its place, its bytes, its cause and both ends', () => {
     const { tracker, data, gap, gaps, texts } = connected(1);
@@ -370,6 +379,37 @@ describe('a gap', () => {
     tracker.settled(10 * MS);
     assert.equal(gaps()[0]?.frames, 4);
     assert.deepEqual(texts(), [rpc(2)]);
+  });
+
+  test('at the beginning of a Unix socket, which may speak anything, is one of lines until something else shows', () => {
+    for (const [endsLine, frames] of [
+      [true, 300],
+      [false, 301],
+    ] as const) {
+      const { tracker, data, gap, texts, gaps } = connectedUnix();
+      gap(1, 5000, 1 * MS, { lines: 300, endsLine });
+      data(1, `${endsLine ? '' : 'tail"}\n'}${rpc(1)}\n`, 2 * MS);
+      data(1, `${rpc(2)}\n`, 3 * MS);
+      tracker.settled(SECOND);
+      assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+      assert.deepEqual(
+        gaps().map((each) => [each.bytes, each.frames]),
+        [[5000, frames]],
+      );
+    }
+  });
+
+  test('behind the first bytes of a Unix socket has cut a line', () => {
+    const { tracker, data, gap, texts, gaps } = connectedUnix();
+    data(1, 'POST', 1 * MS);
+    gap(1, 5000, 2 * MS, { lines: 1, endsLine: true });
+    data(1, `${rpc(1)}\n`, 3 * MS);
+    tracker.settled(SECOND);
+    assert.deepEqual(texts(), ['incomplete', rpc(1)]);
+    assert.deepEqual(
+      gaps().map(({ offset, frames }) => [offset, frames]),
+      [[4, 1]],
+    );
   });
 
   test('does not say how many frames are lost when nobody can know', () => {
@@ -407,6 +447,36 @@ describe('a gap', () => {
     endpoint(7, SERVER.pid, true, 3 * MS);
     tracker.settled(10 * MS);
     assert.deepEqual(texts(), [rpc(1)]);
+    assert.equal(gaps().length, 1);
+  });
+});
+
+describe('bytes that were moved unseen', () => {
+  const unseen = { cause: 'splice', mayArrive: true } as const;
+  const stranger: Holder = { ...SERVER, fd: 0, inScope: false };
+
+  /** A pipe into which something went that way, and whose reader has not read yet. */
+  async function unread(reader: Holder) {
+    const tracked = tracking({ holders: () => [reader] });
+    tracked.announce(1);
+    tracked.endpoint(1, CLIENT.pid, false);
+    tracked.gap(1, rpc(1).length + 1, 1 * MS, unseen);
+    tracked.tracker.settled(2 * MS);
+    await answers();
+    return tracked;
+  }
+
+  test('are waited for until a process in scope has begun to read', async () => {
+    const { tracker, data, gaps, texts } = await unread({ ...stranger, inScope: true });
+    tracker.settled(50 * SECOND);
+    data(1, `${rpc(1)}\n`, 50 * SECOND, { offset: 0, fromReader: true, pid: SERVER.pid });
+    tracker.settled(60 * SECOND);
+    assert.deepEqual([texts(), gaps()], [[rpc(1)], []]);
+  });
+
+  test('are lost where only a process out of scope could show them', async () => {
+    const { tracker, gaps } = await unread(stranger);
+    tracker.settled(SECOND);
     assert.equal(gaps().length, 1);
   });
 });
@@ -451,6 +521,30 @@ describe('a stream that is not wanted', () => {
   test('is one with a very long line that is no JSON', () => {
     const { data, verdicts } = connected(1);
     for (let time = 1; time <= 5; time++) data(1, 'x'.repeat(65536), time * MS);
+    assert.deepEqual(verdicts, ['stop 1']);
+  });
+
+  test('is not one of which much is lost, as long as little was seen of it that was no line', () => {
+    const { tracker, data, gap, texts, verdicts } = connected(1);
+    data(1, '{"jsonrpc"', 1 * MS);
+    gap(1, 10 << 20, 2 * MS, { lines: 3, endsLine: false });
+    for (let time = 3; time < 20; time++) data(1, 'x'.repeat(65536), time * MS);
+    data(1, `\n${rpc(1)}\n`, 20 * MS);
+    tracker.settled(300 * MS);
+    assert.deepEqual(verdicts, []);
+    assert.deepEqual(texts(), ['incomplete', rpc(1)]);
+    gap(1, 10 << 20, 301 * MS, { lines: 0, endsLine: false });
+    for (let time = 302; time < 370; time++) data(1, 'x'.repeat(65536), time * MS);
+    assert.deepEqual(verdicts, ['stop 1']);
+  });
+
+  test('is one that was joined in the middle of a line only if it goes on for long', () => {
+    const tracked = tracking();
+    tracked.announce(1, { joined: true });
+    const { data, verdicts } = tracked;
+    for (let time = 1; time <= 60; time++) data(1, 'x'.repeat(65536), time * MS);
+    assert.deepEqual(verdicts, []);
+    for (let time = 61; time <= 65; time++) data(1, 'x'.repeat(65536), time * MS);
     assert.deepEqual(verdicts, ['stop 1']);
   });
 

@@ -27,14 +27,14 @@ import { Written } from './written.ts';
 
 /** A stream that nobody recognised and that does not look like JSON is given up after so many bytes in one line. */
 const UNKNOWN_LINE_MAX = 256 << 10;
-/** The same when nothing can be said of the line's beginning, because a part of it is lost. */
+/** The same when nothing can be said of the line's beginning, because it was not seen. */
 const UNKNOWN_CUT_MAX = 4 << 20;
 /** Ended streams are put aside this long after their last bytes. */
 const FORGET_NS = 5e9;
 const SWEEP_NS = 1e9;
 /** How often it is looked who has closed what without a word. */
 const CLOSED_NS = 5e9;
-/** A process that is known to be at the other end may take so long for bytes that were moved unseen. */
+/** A process in scope that is at the other end may take so long for bytes that were moved unseen. */
 const PATIENCE_NS = 60e9;
 
 export type { StopUntil };
@@ -530,9 +530,11 @@ export class Tracker implements RecordSink {
     if (socket && !socket.shared.speaksLines) {
       this.#supplier = { ...this.#supplier, time: hole.time };
       socket.shared.gap(socket.direction, hole.offset, hole.bytes);
-      // What was left out because nobody wanted it is no loss.
-      if (hole.cause !== 'stopped') this.#tellGap(stream, hole, undefined);
-      return;
+      if (!socket.shared.mayTurnOutLines) {
+        // What was left out because nobody wanted it is no loss.
+        if (hole.cause !== 'stopped') this.#tellGap(stream, hole, undefined);
+        return;
+      }
     }
     // The frame that an earlier hole has cut is counted there.
     const counted = stream.framer.discarding ? 1 : 0;
@@ -543,7 +545,8 @@ export class Tracker implements RecordSink {
       this.#line(stream, line, hole.time, undefined),
     );
     if (!hole.bytes) return;
-    stream.unframed += hole.bytes;
+    // What is lost tells nothing of its stream, unless that a line has ended in it.
+    if (hole.lines) stream.unframed = 0;
     const known = endsLine !== undefined && hole.lines !== undefined;
     this.#tellGap(stream, hole, known ? Math.max(0, hole.lines + (endsLine ? 0 : 1) - counted) : undefined);
   }
@@ -615,15 +618,17 @@ export class Tracker implements RecordSink {
   /** How long this end's calls may take to bring what the other end moved unseen, nanoseconds. */
   #patience(stream: Stream, { pid, presumed }: End): number {
     if (stream.ended || stream.joined || presumed) return 0;
-    if (pid === undefined) return HOLD_NS;
-    return this.processes.hasEnded(pid) ? 0 : PATIENCE_NS;
+    if (pid !== undefined) return this.processes.hasEnded(pid) ? 0 : PATIENCE_NS;
+    // Where /proc names nobody out of scope, it is a process in scope, which may take long to begin.
+    this.#ends.ask(stream);
+    return stream.answered && stream.carrier !== 'tcp' ? PATIENCE_NS : HOLD_NS;
   }
 
   #giveUpUnknown(stream: Stream): void {
-    if (stream.kept || stream.unframed < UNKNOWN_LINE_MAX) return;
+    const { framer } = stream;
+    if (stream.kept || stream.unframed < (framer.startIsKnown ? UNKNOWN_LINE_MAX : UNKNOWN_CUT_MAX)) return;
     if (stream.socket && !stream.socket.shared.speaksLines) return;
-    const cut = stream.framer.discarding && stream.unframed >= UNKNOWN_CUT_MAX;
-    if (cut || !stream.framer.startsLikeJson) this.stop(stream.id);
+    if (framer.discarding || !framer.startsLikeJson) this.stop(stream.id);
   }
 
   #sweep(time: number): void {

@@ -85,6 +85,7 @@ test('also when the reader takes its time', { skip: cannotCapture }, async () =>
   const uring = new Script('uring').open().blind().open();
   await assertCaptured({
     'slow-splice': { data, plan, rplan: [`${INITIALIZE.length} read`, '700 sleep'] },
+    'late-splice': { data, plan, rplan: ['3000 sleep'] },
     'slow-uring': {
       carrier: 'socketpair',
       data: uring.data,

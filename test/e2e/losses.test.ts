@@ -153,9 +153,13 @@ test('several streams too fast for a ring of 256K', { skip: cannotCapture }, asy
   assertStorm(result, movers, Object.keys(storms), true);
 });
 
+/** An emulated load would not fill the usual one in the time that it has. */
+const SLOW_RING = '256K';
+
 /** Messages captured and lost, by stream: there are more than fit into memory. */
 async function tally(command: readonly string[]) {
-  const child = spawn(MCPSPY, ['run', '-q', '-o', '-', '--', ...command], {
+  const options = isSlow ? ['--ring-size', SLOW_RING] : [];
+  const child = spawn(MCPSPY, ['run', '-q', ...options, '-o', '-', '--', ...command], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const streams = new Map<number, { captured: number; lost: number }>();
@@ -230,6 +234,37 @@ flood.wait()
   assert.ok(
     unseen.bytes >= 55 * unseen.streams && unseen.bytes <= 56 * unseen.streams,
     `${unseen.bytes} bytes`,
+  );
+});
+
+test('a socket whose conversation begins while the ring is full: what it lost is told to the frame, and all that follows', {
+  skip: cannotCapture,
+}, async () => {
+  const script = `
+import os, signal, socket, sys, time
+monitor = int(open('/proc/%d/stat' % os.getppid()).read().split(')')[1].split()[1])
+os.kill(monitor, signal.SIGSTOP)
+out, into = os.pipe()
+for id in range(5000):
+    os.write(into, b'{"jsonrpc":"2.0","id":"%d","method":"tools/list"}\\n' % id)
+    os.read(out, 1000)
+one, other = socket.socketpair()
+def say(id, size):
+    one.sendall(b'{"jsonrpc":"2.0","id":"%s","method":"tools/call","params":{"name":"%s"}}\\n' % (id.encode(), b'x' * size))
+    other.recv(1000000)
+for id in range(100): say('big %d' % id, 700 * id)
+os.kill(monitor, signal.SIGCONT)
+time.sleep(float(sys.argv[1]))
+for id in range(50): say('after %d' % id, 10)
+`;
+  const result = await captureRun(['python3', '-c', script, String(patience(1000) / 1000)], {
+    options: ['-q', '--ring-size', '256K'],
+  });
+  const [last] = result.messages.slice(-1);
+  const own = result.lines.filter(({ stream }) => stream === last?.['stream']);
+  assert.deepEqual(
+    own.map(({ kind, id, frames }) => frames ?? `${kind} ${id}`),
+    [100, ...Array.from({ length: 50 }, (_, id) => `message after ${id}`)],
   );
 });
 
