@@ -131,12 +131,13 @@ export class Ends {
    * `isAnswered`: by something that will be written.
    */
   #tied(stream: Stream, waited: number, isAnswered: boolean): boolean {
-    if (stream.source || stream.untied || stream.ended) return true;
+    const { net } = stream;
+    if (!net || net.source || net.untied || stream.ended) return true;
     // What is encrypted goes into the socket a moment later. One that did not is not waited for again.
     const read = stream.joined ? TIE_READ_NS : TIE_READ_NEW_NS;
     const written = isAnswered || stream.writer.pid !== undefined;
-    stream.untied = waited > (written ? TIE_WRITTEN_NS : read);
-    return stream.untied;
+    net.untied = waited > (written ? TIE_WRITTEN_NS : read);
+    return net.untied;
   }
 
   /** Of a TLS stream one end is in sight; the other one is that of the connection below, if that ends here, too. */
