@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Which two streams belong together: the two directions of one conversation. */
 import { keepYoungest } from '../youngest.ts';
-import { StreamConversation } from './conversation.ts';
+import { type Halves, StreamConversation } from './conversation.ts';
 
 /** What pairing needs to know of a stream. */
 export interface Ends {
@@ -21,10 +21,8 @@ const VAGUE_MAX = 256;
 export class Connections {
   readonly #whoNow: WhoNow;
   readonly #byStream = new Map<number, StreamConversation>();
-  /** One direction seen, by "writer>reader"; in order of appearance. */
-  readonly #halves = new Map<string, Set<StreamConversation>>();
-  /** Under which of these names each half is filed. */
-  readonly #filed = new Map<StreamConversation, string>();
+  /** One direction seen, by "writer>reader". */
+  readonly #halves = new Map<string, Halves>();
   /** Halves of which an end was not known: a server may take seconds to read its first message. */
   readonly #vague = new Map<StreamConversation, Ends>();
   readonly #number: () => number;
@@ -76,9 +74,9 @@ export class Connections {
   ): StreamConversation {
     if (lone.streams.length > 1 || ends.from === undefined) return lone;
     this.#clarify();
-    for (const [key, halves] of this.#halves) {
-      if (!key.endsWith(`>${ends.from}`)) continue;
-      const match = [...halves].find((half) => half !== lone && expects(half, ends.stream));
+    for (const [name, { all }] of this.#halves) {
+      if (!name.endsWith(`>${ends.from}`)) continue;
+      const match = [...all].find((half) => half !== lone && expects(half, ends.stream));
       if (!match) continue;
       this.#unfile(match);
       this.#unfile(lone);
@@ -101,11 +99,14 @@ export class Connections {
   }
 
   #addHalf(ends: Ends, conversation: StreamConversation): void {
-    const key = `${ends.from ?? '?'}>${ends.to ?? '?'}`;
-    const halves = this.#halves.get(key);
-    if (halves) halves.add(conversation);
-    else this.#halves.set(key, new Set([conversation]));
-    this.#filed.set(conversation, key);
+    const name = `${ends.from ?? '?'}>${ends.to ?? '?'}`;
+    let halves = this.#halves.get(name);
+    if (!halves) {
+      halves = { name, all: new Set() };
+      this.#halves.set(name, halves);
+    }
+    halves.all.add(conversation);
+    conversation.half = halves;
     if (ends.from !== undefined && ends.to !== undefined) return;
     this.#vague.set(conversation, ends);
     keepYoungest(this.#vague, VAGUE_MAX);
@@ -127,21 +128,20 @@ export class Connections {
   ): StreamConversation | undefined {
     if (ends.from === undefined || ends.to === undefined) return undefined;
     this.#clarify();
-    const halves = this.#halves.get(`${ends.to}>${ends.from}`);
-    if (!halves) return undefined;
-    const [first] = halves;
-    const half = (expects && [...halves].find(expects)) ?? first;
+    const all = this.#halves.get(`${ends.to}>${ends.from}`)?.all;
+    if (!all) return undefined;
+    const [first] = all;
+    const half = (expects && [...all].find(expects)) ?? first;
     if (half) this.#unfile(half);
     return half;
   }
 
   #unfile(conversation: StreamConversation): void {
     this.#vague.delete(conversation);
-    const key = this.#filed.get(conversation);
-    if (key === undefined) return;
-    this.#filed.delete(conversation);
-    const halves = this.#halves.get(key);
-    halves?.delete(conversation);
-    if (halves?.size === 0) this.#halves.delete(key);
+    const { half } = conversation;
+    if (!half) return;
+    conversation.half = undefined;
+    half.all.delete(conversation);
+    if (half.all.size === 0) this.#halves.delete(half.name);
   }
 }

@@ -71,24 +71,40 @@ export function answered(exchange: Exchange | undefined, time: number, outcome: 
   return { exchange, status, durationMs: (time - exchange.time) / 1e6 };
 }
 
+/** Conversations of which one direction has been seen, all between the same two processes, in order of appearance. */
+export interface Halves {
+  readonly name: string;
+  readonly all: Set<StreamConversation>;
+}
+
+/** So many open requests are looked through one by one: a map takes more memory than they do, and there are mostly few. */
+const FEW = 4;
+/** Of most conversations. Never changed. */
+const NONE: readonly Exchange[] = [];
+
 /** A conversation over pipes or sockets: each of its streams is a lane, and answers come on another one. */
 export class StreamConversation extends Conversation {
   /** The streams it runs over: one, until the opposite direction is known. */
   streams: readonly number[] = [];
-  /** By stream and id: each direction numbers its own requests. `undefined` while none is open, as mostly. */
-  #open: Map<string, Exchange> | undefined;
+  /** With which others it waits for its opposite direction. */
+  half: Halves | undefined;
+  /** Oldest first; when there are many, by stream and id: each direction numbers its own requests. */
+  #open: readonly Exchange[] | Map<string, Exchange> = NONE;
 
   get open(): Iterable<Exchange> {
-    return this.#open?.values() ?? [];
+    return this.#open instanceof Map ? this.#open.values() : this.#open;
   }
 
   ask(exchange: Exchange): boolean {
-    const key = keyOf(exchange.lane, exchange.id);
-    this.#open ??= new Map();
-    const reused = this.#open.has(key);
-    this.#open.set(key, exchange);
-    keepYoungest(this.#open, OPEN_MAX);
-    return reused;
+    const before = this.#get(exchange.id, exchange.lane);
+    if (this.#open instanceof Map) {
+      this.#open.set(keyOf(exchange), exchange);
+      keepYoungest(this.#open, OPEN_MAX);
+    } else if (before) this.#open = this.#open.with(this.#open.indexOf(before), exchange);
+    // Not by spreading, which would make room for 17.
+    else if (this.#open.length < FEW) this.#open = this.#open.concat(exchange);
+    else this.#open = new Map(this.#open.concat(exchange).map((each) => [keyOf(each), each]));
+    return before !== undefined;
   }
 
   /** Is a request with this id open that did not travel on `stream`? */
@@ -98,33 +114,42 @@ export class StreamConversation extends Conversation {
 
   answer(id: RpcId | undefined, lane: number, time: number, outcome: Status): Answer {
     const found = id && this.#find(id, lane);
-    if (found) this.#close(found[0]);
-    return answered(found?.[1], time, outcome);
+    if (found) this.#close(found);
+    return answered(found, time, outcome);
   }
 
   cancel(id: RpcId, lane: number): boolean {
-    const exchange = this.#open?.get(keyOf(lane, id));
+    const exchange = this.#get(id, lane);
     if (!exchange || exchange.cancelled) return false;
     exchange.cancelled = true;
     return true;
   }
 
-  #close(key: string): void {
-    this.#open?.delete(key);
-    if (this.#open?.size === 0) this.#open = undefined;
+  #close(exchange: Exchange): void {
+    const open = this.#open;
+    if (open instanceof Map) {
+      open.delete(keyOf(exchange));
+      if (open.size === 0) this.#open = NONE;
+    } else this.#open = open.length === 1 ? NONE : open.filter((each) => each !== exchange);
   }
 
-  #find(id: RpcId, stream: number): [string, Exchange] | undefined {
+  #get(id: RpcId, lane: number): Exchange | undefined {
+    const open = this.#open;
+    if (open instanceof Map) return open.get(keyOf({ id, lane }));
+    if (open.length === 0) return undefined;
+    const key = idKey(id);
+    return open.find((each) => each.lane === lane && idKey(each.id) === key);
+  }
+
+  #find(id: RpcId, lane: number): Exchange | undefined {
     for (const other of this.streams) {
-      if (other === stream) continue;
-      const key = keyOf(other, id);
-      const exchange = this.#open?.get(key);
-      if (exchange) return [key, exchange];
+      const exchange = other === lane ? undefined : this.#get(id, other);
+      if (exchange) return exchange;
     }
     return undefined;
   }
 }
 
-function keyOf(stream: number, id: RpcId): string {
-  return `${stream} ${idKey(id)}`;
+function keyOf({ lane, id }: Pick<Exchange, 'lane' | 'id'>): string {
+  return `${lane} ${idKey(id)}`;
 }

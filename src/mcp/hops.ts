@@ -86,7 +86,18 @@ export class Hops {
       origin: before.hop?.origin ?? before.seq,
     };
     if (reader !== undefined) {
-      const passed = { seq, connection, key, length, content, meaning: undefined, hop, passedTo: undefined };
+      // What is passed on is the same text: it is kept once.
+      const text = before?.length === length && before.content === content ? before.content : content;
+      const passed = {
+        seq,
+        connection,
+        key,
+        length,
+        content: text,
+        meaning: undefined,
+        hop,
+        passedTo: undefined,
+      };
       this.#remember(reader, passed, message, http);
     }
     return hop;

@@ -191,3 +191,16 @@ test('any text in what HTTP says gives one line that reads back as it was', () =
     }),
   );
 });
+
+test('who is at the ends is said rightly however many there are, over HTTP and otherwise', () => {
+  const ends = Array.from({ length: 1500 }, (_, pid) => ({ pid, comm: `c${pid}` }));
+  for (const [index, from] of [...ends, ...ends].entries()) {
+    const to = ends[(index * 7) % ends.length];
+    const event = httpRequest({}, { ...(to && { to }), from, connection: index, stream: index + 1 });
+    for (const transport of ['http', 'stdio'] as const) {
+      const line = JSON.parse(formatMessage({ ...event, transport }).join(''));
+      assert.deepEqual([line.from, line.to, line.connection, line.stream], [from, to, index, index + 1]);
+      assert.equal('stdio_transport' in line, transport === 'stdio');
+    }
+  }
+});

@@ -25,30 +25,26 @@ export function endpointObject({ pid, comm, exe, argv }: Endpoint): object {
   return { pid, comm, exe, argv };
 }
 
-/** What the events of a stream have in common, as text. */
-interface Place {
-  readonly transport: 'stdio' | 'http';
-  readonly connection: number;
-  readonly from: Endpoint | undefined;
-  readonly to: Endpoint | undefined;
-  readonly text: string;
-}
+/** What the events between two processes have in common, as text; by who writes, then by who reads. */
+type Places = Map<Endpoint | undefined, Map<Endpoint | undefined, string>>;
 
-/** By stream. Endpoints do not change, so the same object means the same text. */
-const places = new Map<number, Place>();
+/** Endpoints do not change, so the same object means the same text. Not by stream: of those there may be 50,000. */
+const places: Readonly<Record<'stdio' | 'http', Places>> = { stdio: new Map(), http: new Map() };
 const MAX_PLACES = 1024;
+let placesKnown = 0;
 
 /** All members for stdio; for HTTP those from `from` on. */
-function placeOf(event: SeenEvent): string {
-  const { transport, connection, stream, from, to } = event;
-  const known = places.get(stream);
-  if (
-    known?.from === from &&
-    known?.to === to &&
-    known?.connection === connection &&
-    known.transport === transport
-  )
-    return known.text;
+function placeOf({ transport, connection, stream, from, to }: SeenEvent): string {
+  const text = places[transport].get(from)?.get(to) ?? learnPlace(transport, from, to);
+  return `${text}"connection":${connection},"stream":${stream}`;
+}
+
+/** @returns members with a comma after each. */
+function learnPlace(
+  transport: 'stdio' | 'http',
+  from: Endpoint | undefined,
+  to: Endpoint | undefined,
+): string {
   const stdio = {
     transport_type: 'stdio',
     stdio_transport: { from_pid: from?.pid, from_comm: from?.comm, to_pid: to?.pid, to_comm: to?.comm },
@@ -57,12 +53,16 @@ function placeOf(event: SeenEvent): string {
     ...(transport === 'stdio' ? stdio : {}),
     from: from === undefined ? undefined : endpointObject(from),
     to: to === undefined ? undefined : endpointObject(to),
-    connection,
-    stream,
   };
-  const text = JSON.stringify(members).slice(1, -1);
-  if (places.size >= MAX_PLACES) places.clear();
-  places.set(stream, { transport, connection, from, to, text });
+  const inside = JSON.stringify(members).slice(1, -1);
+  const text = inside ? `${inside},` : '';
+  if (++placesKnown > MAX_PLACES) {
+    for (const all of Object.values(places)) all.clear();
+    placesKnown = 1;
+  }
+  const byReader = places[transport].get(from);
+  if (byReader) byReader.set(to, text);
+  else places[transport].set(from, new Map([[to, text]]));
   return text;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What the sensor takes for itself and the watched command must not inherit. */
+import { readdirSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import koffi from 'koffi';
 
@@ -12,17 +13,18 @@ const prlimit = koffi
   .load('libc.so.6')
   .func('int prlimit(int pid, int resource, const void *new_limit, void *old_limit)');
 
-function setNice(nice: number): void {
+/** @param thread 0 for this one: to Linux each has a priority of its own, and hands it down to what it starts. */
+function setNice(thread: number, nice: number): void {
   try {
-    setPriority(0, nice);
+    setPriority(thread, nice);
   } catch {
-    // Only a wish.
+    // Only a wish, and the thread may just have ended.
   }
 }
 
-/** Raises the priority of this process. */
+/** Raises the priority of this process: of all its threads, as this one waits for those that collect garbage with it. */
 export function preferOurselves(): void {
-  setNice(Math.min(ordinary, NICE));
+  for (const thread of readdirSync('/proc/self/task')) setNice(Number(thread), Math.min(ordinary, NICE));
 }
 
 /**
@@ -36,7 +38,7 @@ export function withOwnLimits<Result>(action: () => Result): Result {
   const own = Buffer.from(raised);
   if (wanted > 0) own.writeBigUInt64LE(BigInt(wanted));
   prlimit(0, RLIMIT_NOFILE, own, null);
-  setNice(ordinary);
+  setNice(0, ordinary);
   try {
     return action();
   } finally {

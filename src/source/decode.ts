@@ -45,9 +45,14 @@ export const CAUSES: readonly LossCause[] = [
   'skipped',
 ];
 
-/** A u64 as a double: exact below 2^53, which is 104 days of nanoseconds or 8 PiB. */
+/**
+ * A u64 as a double: exact below 2^53, which is 104 days of nanoseconds or 8 PiB. What fits in 31 bits becomes an integer
+ * to V8, too, which has a double in 16 bytes of its own: ids and inodes are kept for as long as their stream.
+ */
 function u64(bytes: Buffer, at: number): number {
-  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 4294967296;
+  const low = bytes.readUInt32LE(at);
+  const high = bytes.readUInt32LE(at + 4);
+  return high === 0 && low < 0x80000000 ? low | 0 : low + high * 4294967296;
 }
 
 /** Up to the first NUL, or `length` bytes (UTF-8). */

@@ -58,7 +58,8 @@ describe('the reader of the rings', () => {
     rmSync(folder, { recursive: true });
   });
 
-  function reader() {
+  /** @param handled Called with each record that is delivered. */
+  function reader(handled: (record: SourceRecord) => void = () => {}) {
     const rings = { data: memoryRing(), gaps: memoryRing(), control: memoryRing() };
     const delivered: string[] = [];
     const settled: number[] = [];
@@ -73,7 +74,10 @@ describe('the reader of the rings', () => {
       asleep,
     };
     const sink = {
-      record: (each: SourceRecord) => void delivered.push(`${each.type} ${each.time}`),
+      record: (each: SourceRecord) => {
+        delivered.push(`${each.type} ${each.time}`);
+        handled(each);
+      },
       settled: (time: number) => settled.push(time) < 0,
     };
     const own = new RingReader(maps, sink, () => drains++);
@@ -140,6 +144,23 @@ describe('the reader of the rings', () => {
     for (const { ring, released } of [rings.data, rings.gaps, rings.control])
       assert.equal(released(), ring.produced());
     own.finish();
+  });
+
+  test('has room for what describes streams while it is busy with their bytes', () => {
+    let most = 0;
+    const {
+      reader: own,
+      delivered,
+      ...rings
+    } = reader(({ type, time }) => {
+      if (type !== 'data') return;
+      rings.control.push(control(5000 + time));
+      most = Math.max(most, rings.control.ring.produced() - rings.control.released());
+    });
+    for (let time = 1; time <= 4000; time++) rings.data.push(data(time));
+    own.finish();
+    assert.equal(delivered.length, 8000);
+    assert.ok(most < rings.control.ring.produced() / 4, `${most} bytes lay in the ring`);
   });
 
   test('passes over records of a type it does not know', () => {

@@ -2,12 +2,20 @@
 /** Drains the rings and delivers their records in one order, by the kernel's clock. */
 import koffi from 'koffi';
 import { decodeControl, decodeData, decodeGap } from './decode.ts';
+import { Delayed } from './delayed.ts';
 import type { Mappings } from './mapping.ts';
 import type { ControlRecord, GapRecord, RecordSink } from './records.ts';
 
 /** How long a drain may run before other work gets its turn, in records and bytes. */
 const DRAIN_RECORDS = 4096;
 const DRAIN_BYTES = 8 << 20;
+/**
+ * So many records are handled between two looks at the control ring, and so many of its own are read before it has room
+ * again: a stream that begins takes more of it than of the data, and it is the smaller one.
+ */
+const LOOK_RECORDS = 256;
+/** Control records that may wait for their time before more are read than a drain needs. */
+const AHEAD_RECORDS = 65536;
 /** While traffic flows we poll at this pace instead of being woken for each record. */
 const POLL_MS = 1;
 /** After so many polls that found nothing, sleep until the kernel wakes us. */
@@ -26,10 +34,9 @@ export class RingReader {
   readonly #sink: RecordSink;
   readonly #drained: () => void;
   readonly #polls: readonly PollHandle[];
-  /** What is delivered by its time among the data, behind what has been: `#delivered` of them, until the next drain. */
-  #waiting: (ControlRecord | GapRecord)[] = [];
-  #delivered = 0;
-  /** Up to here they were already waiting when the last drain began. */
+  /** What is delivered by its time among the data. */
+  readonly #waiting = new Delayed<ControlRecord | GapRecord>();
+  /** Of these, how many were already waiting when the last drain began. */
   #ripe = 0;
   #idle = 0;
   #unsettled = false;
@@ -93,25 +100,25 @@ export class RingReader {
 
   /** Handles what is there. @returns how many records that was. */
   drain(): number {
-    const { data, control } = this.#maps;
+    const { data } = this.#maps;
     const time = now();
     // First the end of the data, then all of the other rings: what a byte needs to be understood is before it.
     const end = data.produced();
-    this.#waiting.splice(0, this.#delivered);
-    this.#delivered = 0;
     this.#ripe = this.#waiting.length;
     const gaps = this.#readGaps();
-    let handled = gaps + this.#readControl(control.produced());
+    let read = gaps + this.#readControl();
     // A gap is not to be handled before the record that describes its stream, nor after the one that ends it.
-    if (gaps) this.#waiting.sort((a, b) => a.time - b.time);
+    if (gaps) this.#waiting.sort();
     const begin = data.position;
     let released = begin;
     let reached = 0;
+    let handled = 0;
+    let look = LOOK_RECORDS;
     for (let at = data.next(end); at >= 0; at = data.next(end)) {
       const record = decodeData(data.bytes, at);
       if (record) {
         reached = record.time;
-        this.#deliverControl(record.time);
+        handled += this.#deliverUntil(record.time);
         this.#sink.record(record);
       }
       data.advance();
@@ -120,14 +127,18 @@ export class RingReader {
         data.release();
         released = data.position;
       }
+      if (handled >= look) {
+        look = handled + LOOK_RECORDS;
+        if (this.#waiting.length < AHEAD_RECORDS) read += this.#readControl();
+      }
       if (handled >= DRAIN_RECORDS || data.position - begin >= DRAIN_BYTES) break;
     }
     data.release();
     const drained = data.position >= end;
     this.#more = !drained;
-    if (drained) this.#deliverRipe();
+    if (drained) handled += this.#deliver(this.#ripe);
     this.#unsettled = this.#sink.settled(drained ? time : reached);
-    return handled;
+    return read + handled;
   }
 
   /** Read before the control records: the one that describes the stream of a gap has then been read, too. */
@@ -145,34 +156,39 @@ export class RingReader {
     return handled;
   }
 
-  #readControl(end: number): number {
+  #readControl(): number {
     const { control } = this.#maps;
+    const end = control.produced();
     let handled = 0;
     for (let at = control.next(end); at >= 0; at = control.next(end)) {
       const record = decodeControl(control.bytes, at);
       if (record) this.#waiting.push(record);
       control.advance();
-      handled++;
+      // While a full ring is read, as much comes anew.
+      if (++handled % LOOK_RECORDS === 0) control.release();
     }
     control.release();
     return handled;
   }
 
-  #deliverControl(time: number): void {
-    for (;;) {
-      const record = this.#waiting[this.#delivered];
-      if (!record || record.time > time) return;
-      this.#delivered++;
-      this.#sink.record(record);
+  /** What waited for the data of this time. @returns how many records that was. */
+  #deliverUntil(time: number): number {
+    let count = 0;
+    for (let next = this.#waiting.first; next && next.time <= time; next = this.#waiting.first) {
+      this.#deliver(1);
+      count++;
     }
+    return count;
   }
 
-  /** With all data of their time handled, records that waited one drain have nothing left to wait for. */
-  #deliverRipe(): void {
-    while (this.#delivered < this.#ripe) {
-      const record = this.#waiting[this.#delivered++];
+  /** The first that wait. With all data of their time handled, those that waited one drain have nothing left to wait for. */
+  #deliver(count: number): number {
+    for (let left = count; left > 0; left--) {
+      const record = this.#waiting.take();
       if (record) this.#sink.record(record);
     }
+    this.#ripe = Math.max(0, this.#ripe - count);
+    return count;
   }
 
   /** Handles all that is left, after the programs have been detached, and stops. */

@@ -4,6 +4,7 @@
 import type { HeldSocket, Holder, HolderQuery, ProcessInfo } from '../sensor/messages.ts';
 import type { Addresses, EndpointRecord, StreamRecord } from '../source/records.ts';
 import { keepYoungest } from '../youngest.ts';
+import { Born } from './born.ts';
 import type { Address, Endpoint, FrameContent, HttpFrame } from './frame.ts';
 import { LocalAddresses } from './local-addresses.ts';
 import type { ProcessTable } from './processes.ts';
@@ -29,8 +30,6 @@ const ACCEPT_MS = 50;
 const ACCEPT_TRIES = 40;
 /** So long after a connection has begun, the ends that no call has shown are looked for. */
 const YOUNG_MS = 5;
-/** So long the ends of what was made in scope have to show themselves before everybody's descriptors are looked at. */
-export const BORN_MS = 100;
 /** Sockets whose holder is remembered. */
 const HELD_MAX = 16384;
 
@@ -45,9 +44,7 @@ export class Ends {
   /** Connections that have just begun. */
   readonly #young: { readonly near: number; readonly addresses: Addresses }[] = [];
   #timer: NodeJS.Timeout | undefined;
-  /** Streams made in scope an end of which no call has shown, and when everybody's descriptors are looked at, the first first. */
-  readonly #born: { readonly stream: Stream; readonly at: number }[] = [];
-  #bornTimer: NodeJS.Timeout | undefined;
+  readonly #born = new Born((stream) => this.#askBoth(stream));
 
   /** @param carrying The TCP stream between two addresses. */
   constructor(
@@ -133,12 +130,13 @@ export class Ends {
    * `isAnswered`: by something that will be written.
    */
   #tied(stream: Stream, waited: number, isAnswered: boolean): boolean {
-    if (stream.source || stream.untied || stream.ended) return true;
+    const { net } = stream;
+    if (!net || net.source || net.untied || stream.ended) return true;
     // What is encrypted goes into the socket a moment later. One that did not is not waited for again.
     const read = stream.joined ? TIE_READ_NS : TIE_READ_NEW_NS;
     const written = isAnswered || stream.writer.pid !== undefined;
-    stream.untied = waited > (written ? TIE_WRITTEN_NS : read);
-    return stream.untied;
+    net.untied = waited > (written ? TIE_WRITTEN_NS : read);
+    return net.untied;
   }
 
   /** Of a TLS stream one end is in sight; the other one is that of the connection below, if that ends here, too. */
@@ -218,23 +216,7 @@ export class Ends {
     }
     // Made in scope, it is held by processes in scope: mostly they tell by their next call, and nobody has to look.
     if (stream.joined) void this.#askBoth(stream);
-    else {
-      this.#born.push({ stream, at: performance.now() + BORN_MS });
-      this.#bornTimer ??= setTimeout(() => this.#askBorn(), BORN_MS).unref();
-    }
-  }
-
-  /** One timer for all: thousands may be born at once. */
-  #askBorn(): void {
-    const now = performance.now();
-    const left = this.#born.findIndex(({ at }) => at > now);
-    for (const { stream } of this.#born.splice(0, left < 0 ? this.#born.length : left)) {
-      if (stream.ended || (stream.writer.pid !== undefined && stream.reader.pid !== undefined))
-        stream.answered = true;
-      else void this.#askBoth(stream);
-    }
-    const [next] = this.#born;
-    this.#bornTimer = next && setTimeout(() => this.#askBorn(), next.at - now).unref();
+    else this.#born.add(stream);
   }
 
   async #askBoth(stream: Stream): Promise<void> {

@@ -48,7 +48,10 @@ class Turns {
 
   writer(): void {
     const rest = this.#writerRest.shift();
-    if (rest) return rest();
+    if (rest) {
+      rest();
+      return;
+    }
     const message = this.#messages[this.#turn];
     const room = CAPACITY - this.#pipe.length;
     if (!message || room === 0) return;
@@ -76,7 +79,10 @@ class Turns {
 
   reader(): void {
     const rest = this.#readerRest.shift();
-    if (rest) return rest();
+    if (rest) {
+      rest();
+      return;
+    }
     const bytes = this.#pipe.subarray(0, this.#piece);
     if (!bytes.length) return;
     this.#pipe = this.#pipe.subarray(bytes.length);

@@ -3,7 +3,7 @@
 import type { Direction, Socket } from '../http/socket.ts';
 import type { LineFramer } from '../protocols/lines.ts';
 import type { StreamRecord } from '../source/records.ts';
-import type { Address, StreamRef } from './frame.ts';
+import type { Address, Carrier, StreamRef } from './frame.ts';
 import type { Merge } from './merge.ts';
 import type { Written } from './written.ts';
 
@@ -32,46 +32,184 @@ export interface SocketLink {
   recordTime: number;
 }
 
-/** There may be 50,000: what few of them have is made, or set, with the first use. */
-export interface Stream extends StreamRef, Pick<StreamRecord, 'inode' | 'peerInode' | 'device' | 'pair'> {
+/** What only streams of a network have. */
+interface Net {
   source: Address | undefined;
   destination: Address | undefined;
-  carriedBy?: number | undefined;
-  readonly joined: boolean;
-  /** What the kernel calls it now; `id` stays. */
-  kernelId: number;
+  readonly tls: string | undefined;
+  readonly seenAt: 'writer' | 'reader' | undefined;
+  carriedBy: number | undefined;
+  /** Of the clear text inside TLS: which connection carries it could not be told in time. */
+  untied: boolean;
+  /** It carries TLS: what was said first, and for which processes it has been counted. */
+  hello: { readonly bytes: Buffer; readonly counted: Set<number> } | undefined;
+}
+
+/** What is yes or no of a stream is a bit: eight fields would be 64 bytes. */
+const BIT = { joined: 1, stderr: 2, kept: 4, ended: 8, begun: 16, asked: 32, answered: 64 } as const;
+/** By their place in the bits above: for how long it is stopped. */
+const STOPPED: readonly (StopUntil | undefined)[] = [undefined, 'always', 'http1-head'];
+const STOPPED_SHIFT = 7;
+
+/** What a stream is made of. */
+export interface Parts {
   readonly merge: Merge<Stream>;
   readonly framer: LineFramer;
   readonly socket: SocketLink | undefined;
-  readonly writer: End;
+}
+
+/** There may be 50,000: what few of them have is made, or set, with the first use. */
+export class Stream implements StreamRef {
+  readonly id: number;
+  /** What the kernel calls it now; `id` stays. */
+  kernelId: number;
+  readonly carrier: Carrier;
+  readonly inode: number;
+  readonly peerInode: number;
+  readonly device: number;
+  readonly pair: number;
+  /** Of TCP and of the clear text inside TLS. */
+  readonly net: Net | undefined;
+  readonly merge: Merge<Stream>;
+  readonly framer: LineFramer;
+  readonly socket: SocketLink | undefined;
+  readonly writer: End = unknownEnd();
   /** Replaced, not changed, when its process has ended: frames before have their own reader. */
-  reader: End;
+  reader: End = unknownEnd();
   /** The processes seen writing before `writer`, if any: a wrapper and the server it started may share a descriptor. */
   formerWriters: Set<number> | undefined;
   /** Which of them wrote what the reader's calls have supplied; made when they have supplied something. */
   written: Written | undefined;
-  stderr: boolean;
-  /** Of the clear text inside TLS: which connection carries it could not be told in time. */
-  untied?: boolean;
-  /** It carries TLS: what was said first, and for which processes it has been counted. */
-  hello: { readonly bytes: Buffer; readonly counted: Set<number> } | undefined;
-  /** The monitor does not want its bytes, for so long. */
-  stopped: StopUntil | undefined;
-  /** Somebody downstream has recognised it: it is never given up for being large. */
-  kept: boolean;
-  ended: boolean;
   /** CLOCK_MONOTONIC of its last bytes, nanoseconds. */
   lastTime: number;
   /** The time under which its last frame or gap went into the queue. */
   lastOut: number;
   /** Bytes seen since the last line end. */
-  unframed: number;
+  unframed = 0;
+  #bits = 0;
+
+  constructor(record: StreamRecord, { merge, framer, socket }: Parts) {
+    this.id = record.stream;
+    this.kernelId = record.stream;
+    this.carrier = record.carrier;
+    this.inode = record.inode;
+    this.peerInode = record.peerInode;
+    this.device = record.device;
+    this.pair = record.pair;
+    this.net = record.addresses || record.carrier === 'tls' ? netOf(record) : undefined;
+    this.merge = merge;
+    this.framer = framer;
+    this.socket = socket;
+    this.lastTime = record.time;
+    this.lastOut = record.time;
+    if (record.joined) this.#bits |= BIT.joined;
+    this.stderr = record.carrier === 'stderr';
+    merge.of = this;
+  }
+
+  get source(): Address | undefined {
+    return this.net?.source;
+  }
+
+  get destination(): Address | undefined {
+    return this.net?.destination;
+  }
+
+  get tls(): string | undefined {
+    return this.net?.tls;
+  }
+
+  get seenAt(): 'writer' | 'reader' | undefined {
+    return this.net?.seenAt;
+  }
+
+  get carriedBy(): number | undefined {
+    return this.net?.carriedBy;
+  }
+
+  get joined(): boolean {
+    return (this.#bits & BIT.joined) !== 0;
+  }
+
+  get stderr(): boolean {
+    return (this.#bits & BIT.stderr) !== 0;
+  }
+
+  set stderr(yes: boolean) {
+    this.#bits = put(this.#bits, BIT.stderr, yes);
+  }
+
+  /** Somebody downstream has recognised it: it is never given up for being large. */
+  get kept(): boolean {
+    return (this.#bits & BIT.kept) !== 0;
+  }
+
+  set kept(yes: boolean) {
+    this.#bits = put(this.#bits, BIT.kept, yes);
+  }
+
+  get ended(): boolean {
+    return (this.#bits & BIT.ended) !== 0;
+  }
+
+  set ended(yes: boolean) {
+    this.#bits = put(this.#bits, BIT.ended, yes);
+  }
+
   /** Has a frame come out of it? */
-  begun: boolean;
+  get begun(): boolean {
+    return (this.#bits & BIT.begun) !== 0;
+  }
+
+  set begun(yes: boolean) {
+    this.#bits = put(this.#bits, BIT.begun, yes);
+  }
+
   /** Has /proc been asked who holds the ends? */
-  asked: boolean;
+  get asked(): boolean {
+    return (this.#bits & BIT.asked) !== 0;
+  }
+
+  set asked(yes: boolean) {
+    this.#bits = put(this.#bits, BIT.asked, yes);
+  }
+
   /** /proc has been asked and has answered. */
-  answered: boolean;
+  get answered(): boolean {
+    return (this.#bits & BIT.answered) !== 0;
+  }
+
+  set answered(yes: boolean) {
+    this.#bits = put(this.#bits, BIT.answered, yes);
+  }
+
+  /** The monitor does not want its bytes, for so long. */
+  get stopped(): StopUntil | undefined {
+    return STOPPED[this.#bits >> STOPPED_SHIFT];
+  }
+
+  set stopped(until: StopUntil | undefined) {
+    const others = this.#bits & ((1 << STOPPED_SHIFT) - 1);
+    this.#bits = others | (STOPPED.indexOf(until) << STOPPED_SHIFT);
+  }
+}
+
+function put(bits: number, bit: number, yes: boolean): number {
+  return yes ? bits | bit : bits & ~bit;
+}
+
+function netOf({ carrier, addresses, tls, pair }: StreamRecord): Net {
+  const inside = carrier === 'tls';
+  return {
+    source: addresses?.source,
+    destination: addresses?.destination,
+    tls: inside ? tls : undefined,
+    // The direction that is read is the pair of the one that is written.
+    seenAt: inside ? (pair ? 'reader' : 'writer') : undefined,
+    carriedBy: undefined,
+    untied: false,
+    hello: undefined,
+  };
 }
 
 /** Every process seen writing. */

@@ -22,7 +22,7 @@ import { type Hole, Merge, type MergeSink, RACE_NS, type Supplier } from './merg
 import { ProcessTable } from './processes.ts';
 import { HOLD_NS, ReleaseQueue } from './release.ts';
 import { Sockets } from './sockets.ts';
-import { type End, hasWritten, noteFormerWriter, type StopUntil, type Stream, unknownEnd } from './stream.ts';
+import { type End, hasWritten, noteFormerWriter, type StopUntil, Stream } from './stream.ts';
 import { Written } from './written.ts';
 
 /** A stream that nobody recognised and that does not look like JSON is given up after so many bytes in one line. */
@@ -149,13 +149,14 @@ export class Tracker implements RecordSink {
   /** A socket speaks what we cannot read, or nothing of ours. */
   #foreign(stream: Stream, speech: 'tls' | 'unknown', hello: Buffer): void {
     for (const each of this.#sockets.both(stream)) this.#stop(each, 'always');
-    if (speech !== 'tls' || stream.carrier !== 'tcp') return;
-    stream.hello = { bytes: hello, counted: new Set() };
+    if (speech !== 'tls' || stream.carrier !== 'tcp' || !stream.net) return;
+    stream.net.hello = { bytes: hello, counted: new Set() };
     for (const { pid } of [stream.writer, stream.reader]) this.#encrypts(pid, stream);
   }
 
   /** This process is at an end of a stream: is it one more with TLS? It may have been presumed there before. */
-  #encrypts(pid: number | undefined, { hello }: Stream): void {
+  #encrypts(pid: number | undefined, { net }: Stream): void {
+    const hello = net?.hello;
     const process = pid === undefined ? undefined : this.processes.get(pid);
     if (!process || !hello || hello.counted.has(process.pid)) return;
     hello.counted.add(process.pid);
@@ -179,8 +180,8 @@ export class Tracker implements RecordSink {
 
   /** Has TLS been seen on a TCP connection between these two? */
   encrypts(one: number, other: number): boolean {
-    for (const { hello, writer, reader } of this.#streams.values()) {
-      if (!hello) continue;
+    for (const { net, writer, reader } of this.#streams.values()) {
+      if (!net?.hello) continue;
       const [from, to] = [writer.pid, reader.pid];
       if ((from === one && to === other) || (from === other && to === one)) return true;
     }
@@ -324,40 +325,12 @@ export class Tracker implements RecordSink {
       return before;
     }
     const socket = this.#sockets.link(record, pair);
-    const stream: Stream = {
-      id: record.stream,
-      kernelId: record.stream,
-      carrier: record.carrier,
-      source: record.addresses?.source,
-      destination: record.addresses?.destination,
-      inode: record.inode,
-      peerInode: record.peerInode,
-      device: record.device,
-      pair: record.pair,
-      joined: record.joined,
+    const stream = new Stream(record, {
       // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
       merge: new Merge(this.#merged, record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls'),
-      socket,
       framer: new LineFramer({ maxSize: this.#options.maxMessage, joined: record.joined }),
-      writer: unknownEnd(),
-      reader: unknownEnd(),
-      formerWriters: undefined,
-      written: undefined,
-      stderr: record.carrier === 'stderr',
-      hello: undefined,
-      stopped: undefined,
-      kept: false,
-      ended: false,
-      lastTime: record.time,
-      lastOut: record.time,
-      unframed: 0,
-      begun: false,
-      asked: false,
-      answered: false,
-      // The direction that is read is the pair of the one that is written.
-      ...(record.carrier === 'tls' && { tls: record.tls, seenAt: record.pair ? 'reader' : 'writer' }),
-    };
-    stream.merge.of = stream;
+      socket,
+    });
     this.#streams.set(record.stream, stream);
     this.#byObject.add(stream);
     if (socket) this.#sockets.begin(stream, socket);
@@ -382,17 +355,20 @@ export class Tracker implements RecordSink {
     const stream = this.#streams.get(id);
     if (!stream) return;
     for (const each of this.#sockets.both(stream)) {
-      each.source = each === stream ? source : destination;
-      each.destination = each === stream ? destination : source;
+      if (!each.net) continue;
+      each.net.source = each === stream ? source : destination;
+      each.net.destination = each === stream ? destination : source;
       this.#findCarrier(each);
     }
   }
 
   /** Addresses are used again: which connection they stand for is to be known while it is there. */
   #findCarrier(stream: Stream): void {
-    const { carrier, carriedBy, source, destination } = stream;
-    if (carrier !== 'tls' || carriedBy !== undefined || !source || !destination) return;
-    stream.carriedBy = this.#byObject.between(source, destination)?.id;
+    const { carrier, net } = stream;
+    if (carrier !== 'tls' || !net || net.carriedBy !== undefined) return;
+    const { source, destination } = net;
+    if (!source || !destination) return;
+    net.carriedBy = this.#byObject.between(source, destination)?.id;
     this.#tellLate(stream);
   }
 

@@ -10,7 +10,7 @@ import type {
   GapRecord,
   StreamRecord,
 } from '../../src/source/records.ts';
-import { BORN_MS } from '../../src/streams/ends.ts';
+import { BORN_MS } from '../../src/streams/born.ts';
 import type { Frame, Gap, HttpStep, StreamItem } from '../../src/streams/frame.ts';
 import { type StopUntil, Tracker } from '../../src/streams/tracker.ts';
 
