@@ -26,6 +26,7 @@ class Turns {
   #written = 0;
   #read = 0;
   #owned = 0;
+  #committed = 0;
   #time = 0;
   #shared = false;
   #writerRest: Rest = [];
@@ -72,6 +73,7 @@ class Turns {
     const from = message.length > CHUNK ? Math.min(owned, to) : start;
     this.#handOver(this.#writerRest, from, message.subarray(from - start), { pid, fd: 1, fromReader: false });
     this.#writerRest.push(() => {
+      this.#committed = to;
       this.#turn++;
       this.#put = 0;
     });
@@ -93,7 +95,9 @@ class Turns {
     const start = this.#read;
     const to = start + bytes.length;
     this.#read = to;
-    const from = this.#shared ? start : Math.min(Math.max(this.#owned, start), to);
+    const owned = Math.min(Math.max(this.#owned, start), to);
+    // A writer that has counted and does not get done is not waited for.
+    const from = this.#shared || (owned > start && this.#committed < owned) ? start : owned;
     this.#owned = Math.max(this.#owned, to);
     this.#handOver(this.#readerRest, from, bytes.subarray(from - start), {
       pid: 99,
