@@ -24,6 +24,7 @@ import { ConsoleView } from '../views/console.ts';
 import { DebugView } from '../views/debug.ts';
 import { formatSummaryText } from '../views/summary.ts';
 import { CliError, EXIT, writeMessage } from './errors.ts';
+import { Garbage } from './garbage.ts';
 import { LossCounter } from './losses.ts';
 import type { CaptureOptions } from './options.ts';
 import { streamControl } from './stream-control.ts';
@@ -168,8 +169,10 @@ export class Capture {
         return analyzer.settled(time) || unsettled;
       },
     };
-    this.#reader = new RingReader(mappings, sink, () => {
+    const garbage = new Garbage();
+    this.#reader = new RingReader(mappings, sink, (busy) => {
       this.#flush();
+      if (garbage.look(busy)) this.#debug('garbage was collected');
       if (endsWithProcesses && !this.#tracker.processes.watched) this.#endSoon();
     });
     // What comes meanwhile waits in the ring: it is told of by those who were there.

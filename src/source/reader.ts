@@ -32,7 +32,7 @@ const now = () => Number(process.hrtime.bigint());
 export class RingReader {
   readonly #maps: Mappings;
   readonly #sink: RecordSink;
-  readonly #drained: () => void;
+  readonly #drained: (busy: boolean) => void;
   readonly #polls: readonly PollHandle[];
   /** What is delivered by its time among the data. */
   readonly #waiting = new Delayed<ControlRecord | GapRecord>();
@@ -45,8 +45,8 @@ export class RingReader {
   #stopped = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param drained Called after each drain. */
-  constructor(maps: Mappings, sink: RecordSink, drained: () => void) {
+  /** @param drained Called after each drain. `busy`: it has brought something, or something still waits. */
+  constructor(maps: Mappings, sink: RecordSink, drained: (busy: boolean) => void) {
     this.#maps = maps;
     this.#sink = sink;
     this.#drained = drained;
@@ -69,9 +69,9 @@ export class RingReader {
   /** One drain, then the decision when to drain again. */
   #cycle(): void {
     if (this.#stopped) return;
-    const handled = this.drain();
-    this.#drained();
-    this.#idle = handled || this.#unsettled ? 0 : this.#idle + 1;
+    const busy = this.drain() > 0 || this.#unsettled;
+    this.#drained(busy);
+    this.#idle = busy ? 0 : this.#idle + 1;
     if (this.#more) setImmediate(() => this.#cycle());
     else if (this.#idle < IDLE_POLLS) this.#timer = setTimeout(() => this.#cycle(), POLL_MS);
     else this.#sleep();
