@@ -137,12 +137,10 @@ static __noinline s32 fd_of(struct file *file)
 	return wanted.fd;
 }
 
-/* Not inlined: those who call it have little of the stack left. */
+/* 0 when there is no room. Not inlined: those who call it have little of the stack left. */
 static __noinline int tell_end(struct stream *stream, u32 tgid, struct file *file, s32 fd, int reading)
 {
-	if (stream)
-		tell_endpoint(stream->id, tgid, fd < 0 ? fd_of(file) : fd, reading);
-	return 0;
+	return stream ? tell_endpoint(stream->id, tgid, fd < 0 ? fd_of(file) : fd, reading) : 0;
 }
 
 /*
@@ -184,8 +182,8 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 		u64 start = __sync_fetch_and_add(&stream->read, length);
 
 		if (stream->reader != tgid) {
-			stream->reader = tgid;
-			tell_end(stream, tgid, file, fd, 1);
+			/* What found no room is told by the next call. */
+			stream->reader = tell_end(stream, tgid, file, fd, 1) ? tgid : 0;
 			if (channel->kind == KIND_TCP)
 				tell_far_end(stream->id, &channel->key, 0);
 		}
@@ -336,8 +334,7 @@ __noinline int moved_unseen_at(u64 at, s32 fd, int reading, u64 length, u32 caus
 		/* Atomic here and below: each end sets its own and then looks at the other's. */
 		__sync_lock_test_and_set(&stream->blind_read_end, end);
 		if (stream->reader != tgid) {
-			stream->reader = tgid;
-			tell_end(stream, tgid, file, fd, 1);
+			stream->reader = tell_end(stream, tgid, file, fd, 1) ? tgid : 0;
 		}
 		if (leaves_it)
 			return 0;

@@ -22,7 +22,7 @@ static __always_inline void tell_process(u16 type, u32 tgid, u32 other, struct t
 	record.other = other;
 	BPF_CORE_READ_STR_INTO(&record.comm, task, group_leader, comm);
 	if (bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags()))
-		count_loss(LOSS_RING_FULL, 0, 0);
+		count_loss(LOSS_MAP_FULL, 0, 0);
 }
 
 SEC("tp_btf/sched_process_fork")
@@ -90,7 +90,7 @@ int process_exec(u64 *ctx)
 		length = 0;
 	record->process.argv_length = length;
 	if (bpf_ringbuf_output(&control, &record->process, sizeof(record->process) + length, wake_flags()))
-		count_loss(LOSS_RING_FULL, 0, 0);
+		count_loss(LOSS_MAP_FULL, 0, 0);
 	return 0;
 }
 

@@ -72,7 +72,7 @@ enum tls_library {
 enum loss_cause {
 	LOSS_RING_FULL = 0,
 	LOSS_UNREADABLE = 1, /* user memory could not be read */
-	LOSS_MAP_FULL = 2,   /* no room to follow a process or stream */
+	LOSS_MAP_FULL = 2,   /* no room to follow, or to describe, a process or stream */
 	LOSS_SPLICE = 3,     /* splice, tee, vmsplice or sendfile moved them */
 	LOSS_IO_URING = 4,
 	LOSS_COMPAT = 5, /* a 32-bit system call */

@@ -154,8 +154,10 @@ static __always_inline void announce(struct stream *stream, struct channel *chan
 	struct stream_key key;
 
 	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
-	if (!record)
+	if (!record) {
+		count_loss(LOSS_MAP_FULL, 0, 0);
 		return;
+	}
 	fill_head(&record->head, RECORD_STREAM, 0, tgid, stream->id);
 	record->inode = channel->inode;
 	record->peer_inode = channel->peer_inode;
@@ -329,17 +331,19 @@ static __noinline int term_is_over(u64 id, u64 base)
 	return 1;
 }
 
-static __always_inline void tell_endpoint(u64 stream, u32 tgid, s32 fd, int reading)
+/* 0 when there is no room. */
+static __always_inline int tell_endpoint(u64 stream, u32 tgid, s32 fd, int reading)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct record_endpoint *record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
 
 	if (!record)
-		return;
+		return 0;
 	fill_head(&record->head, RECORD_ENDPOINT, reading ? FLAG_READ : 0, tgid, stream);
 	record->fd = fd;
 	record->reserved = 0;
 	__builtin_memset(record->comm, 0, sizeof(record->comm));
 	BPF_CORE_READ_STR_INTO(&record->comm, task, group_leader, comm);
 	bpf_ringbuf_submit(record, wake_flags());
+	return 1;
 }

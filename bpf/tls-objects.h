@@ -65,8 +65,10 @@ static __noinline u64 begin_direction(struct stream_key *key, u64 pair, u32 join
 	if (bpf_map_update_elem(&streams, key, &fresh, BPF_ANY))
 		return 0;
 	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
-	if (!record)
+	if (!record) {
+		count_loss(LOSS_MAP_FULL, 0, 0);
 		return fresh.id;
+	}
 	__builtin_memset(record, 0, sizeof(*record));
 	fill_head(&record->head, RECORD_STREAM, 0, key->space >> 32, fresh.id);
 	record->kind = KIND_TLS;

@@ -75,10 +75,8 @@ static __noinline int clear_text_moved(struct tls_call *call, u64 length)
 		return 0;
 	}
 	seen = reading ? &stream->reader : &stream->writer;
-	if (*seen != tgid) {
+	if (*seen != tgid && tell_endpoint(stream->id, tgid, -1, reading))
 		*seen = tgid;
-		tell_endpoint(stream->id, tgid, -1, reading);
-	}
 	from = __sync_fetch_and_add(&stream->written, length);
 	transfer.key = key;
 	transfer.id = stream->id;

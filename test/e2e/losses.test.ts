@@ -268,6 +268,41 @@ for id in range(50): say('after %d' % id, 10)
   );
 });
 
+test('more pipes than there is room to describe: who reads is told by the next call, and that something was left out', {
+  skip: cannotCapture,
+}, async () => {
+  const script = `
+import os, signal, sys, time
+monitor = int(open('/proc/%d/stat' % os.getppid()).read().split(')')[1].split()[1])
+os.kill(monitor, signal.SIGSTOP)
+def say(pipe, id):
+    os.write(pipe[1], b'{"jsonrpc":"2.0","id":"%s","method":"tools/list"}\\n' % id.encode())
+    os.read(pipe[0], 1000)
+for id in range(15000):
+    pipe = os.pipe()
+    say(pipe, 'before')
+    os.close(pipe[0]), os.close(pipe[1])
+pipes = [os.pipe() for _ in range(100)]
+for pipe in pipes: say(pipe, 'first')
+os.kill(monitor, signal.SIGCONT)
+time.sleep(float(sys.argv[1]))
+for pipe in pipes: say(pipe, 'second')
+`;
+  const result = await captureRun(['python3', '-c', script, String(patience(3000) / 1000)]);
+  const ends = (id: string) =>
+    result.messages
+      .filter((line) => line['id'] === id)
+      .map(({ from, to }) => [from?.['comm'], to?.['comm']].join(' to '));
+  assert.equal(ends('first').length, 100);
+  assert.ok(
+    ends('first').some((each) => each === 'python3 to '),
+    'there was room to test nothing',
+  );
+  assert.deepEqual(ends('second'), Array(100).fill('python3 to python3'));
+  assert.equal(result.summary['losses']['map-full'].bytes, 0);
+  assert.ok(result.summary['losses']['map-full'].records >= 100);
+});
+
 test('the monitor stands still for five seconds under load', { skip: cannotCapture }, async () => {
   const movers = new Movers(scratch());
   const storms: Record<string, Movement> = {
