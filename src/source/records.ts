@@ -20,7 +20,10 @@ export interface DataRecord {
   readonly resumed?: boolean;
   /** Several processes have written to the stream: both ends hand over all that they move. */
   readonly shared?: boolean;
-  /** Valid only while the record is being handled: it lies in the ring. */
+  /**
+   * Valid only while the record is being handled: it lies in the ring. None where a reader leaves what it reads to
+   * its writer's calls: it has had all that went in, `offset` bytes by its own count, which began at another byte.
+   */
   readonly bytes: Buffer;
 }
 
