@@ -50,11 +50,11 @@ describe('a reader that leaves its bytes to a writer whose call has not returned
     const { tracker, reads, answers, texts } = joined();
     reads(`${rpc(2)}\n`, 10 * MS);
     answers(`${result(2)}\n`, 11 * MS);
-    tracker.settled(70 * MS);
+    tracker.settled(220 * MS);
     assert.deepEqual(texts().slice(2), [result(2)]);
-    reads(`${rpc(3)}\n`, 80 * MS);
-    answers(`${result(3)}\n`, 81 * MS);
-    tracker.settled(90 * MS);
+    reads(`${rpc(3)}\n`, 230 * MS);
+    answers(`${result(3)}\n`, 231 * MS);
+    tracker.settled(240 * MS);
     assert.deepEqual(texts().slice(2), [result(2), result(3)]);
   });
 

@@ -7,7 +7,7 @@
 import type { Merge } from './merge.ts';
 
 /** So long a call may take to return from where its bytes went in: its processor may have been taken away. */
-const RETURN_NS = 50e6;
+const RETURN_NS = 200e6;
 
 export class Drained {
   readonly #merge: Merge<unknown>;
