@@ -369,7 +369,11 @@ export function ask(link: string, text: string): Step[] {
 /** Starts a server and introduces the two to each other. */
 export function open(link: string, command: readonly string[] = SERVER, more: Step = {}): Step[] {
   if (isSlow && command[1] === SERVER[1])
-    return openSlowly(scratch(), link, more, (server) => [...command, ...server.slice(-2)]);
+    return openSlowly(scratch(), link, more, (server) => [
+      ...command.slice(0, 2),
+      ...server.slice(-2),
+      ...command.slice(2),
+    ]);
   return [{ start: link, command, ...more }, ...introduction(link)];
 }
 
