@@ -143,6 +143,36 @@ static __noinline int tell_end(struct stream *stream, u32 tgid, struct file *fil
 	return stream ? tell_endpoint(stream->id, tgid, fd < 0 ? fd_of(file) : fd, reading) : 0;
 }
 
+/* Has the reader had all that went in? */
+static __always_inline int is_drained(struct channel *channel)
+{
+	struct pipe_inode_info *pipe = (void *)channel->owner;
+	struct sock *sk = (void *)channel->reverse.object;
+
+	if (channel->kind == KIND_PIPE)
+		return READ_KERNEL(pipe, head) == READ_KERNEL(pipe, tail);
+	return READ_KERNEL(sk, sk_receive_queue.qlen) == 0;
+}
+
+/*
+ * A reader that leaves its bytes to the writer: a record without bytes, at the position up to which it has read. The
+ * writer's call may not have returned, and what the reader does next would come before what it has read.
+ */
+static __noinline int tell_drained(struct scratch *scratch, u64 stream, u64 position)
+{
+	struct record_data *record;
+
+	if (!scratch)
+		return 0;
+	record = &scratch->record;
+	fill_head(&record->head, RECORD_DATA, FLAG_READ, bpf_get_current_pid_tgid() >> 32, stream);
+	record->offset = position;
+	record->length = 0;
+	record->fd = -1;
+	bpf_ringbuf_output(&data, record, sizeof(*record), wake_flags());
+	return 0;
+}
+
 /*
  * `length` bytes moved between the current process and the stream behind `file`. `fd` is -1 where the
  * call does not name it.
@@ -187,8 +217,11 @@ static __always_inline int moved_with(struct scratch *scratch, struct file *file
 			if (channel->kind == KIND_TCP)
 				tell_far_end(stream->id, &channel->key, 0);
 		}
-		if (leaves_it)
+		if (leaves_it) {
+			if (is_drained(channel))
+				tell_drained(scratch, stream->id, start + length);
 			return 0;
+		}
 		to = start + length;
 		owned = take(stream, start, to);
 		from = start < stream->blind_end || stream->shared ? start : owned;

@@ -91,7 +91,7 @@ struct record_head {
 struct record_data {
 	struct record_head head;
 	u64 offset; /* position in the stream of the first byte */
-	u32 length; /* payload bytes that follow */
+	u32 length; /* payload bytes that follow; none: the reader has had all up to `offset`, by its own count */
 	s32 fd;
 };
 

@@ -22,7 +22,10 @@ export interface DataRecord {
   readonly shared?: boolean;
   /** The call has moved more than this: the other end may be far ahead of what is told of it. */
   readonly batch?: boolean;
-  /** Valid only while the record is being handled: it lies in the ring. */
+  /**
+   * Valid only while the record is being handled: it lies in the ring. None where a reader leaves what it reads to
+   * its writer's calls: it has had all that went in, `offset` bytes by its own count, which began at another byte.
+   */
   readonly bytes: Buffer;
 }
 

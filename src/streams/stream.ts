@@ -3,6 +3,7 @@
 import type { Direction, Socket } from '../http/socket.ts';
 import type { LineFramer } from '../protocols/lines.ts';
 import type { StreamRecord } from '../source/records.ts';
+import type { Drained } from './drained.ts';
 import type { Address, Carrier, StreamRef } from './frame.ts';
 import type { Merge } from './merge.ts';
 import type { Written } from './written.ts';
@@ -84,6 +85,8 @@ export class Stream implements StreamRef {
   lastTime: number;
   /** The time under which its last frame or gap went into the queue. */
   lastOut: number;
+  /** Where its reader leaves the bytes to its writer. */
+  drained?: Drained;
   /** Bytes seen since the last line end. */
   unframed = 0;
   #bits = 0;

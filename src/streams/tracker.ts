@@ -15,6 +15,7 @@ import type {
 import { Aside } from './aside.ts';
 import { ByObject } from './by-object.ts';
 import { Descriptors } from './descriptors.ts';
+import { Drained } from './drained.ts';
 import { Encrypted } from './encrypted.ts';
 import { Ends, type Lookup } from './ends.ts';
 import type { Endpoint, HttpExchange, HttpStep, StreamItem } from './frame.ts';
@@ -209,11 +210,16 @@ export class Tracker implements RecordSink {
           this.#resumeCopying(stream);
         if (stream.socket) stream.socket.recordTime = record.time;
         if (stream.stopped) return;
+        if (!record.bytes.length) {
+          this.#drained(stream, record);
+          return;
+        }
         stream.ended = false;
         this.#seen(stream, record.fromReader, record.pid, record.fd, record.time);
         this.#findCarrier(stream);
         stream.lastTime = record.time;
-        stream.merge.data(record);
+        const time = stream.drained?.wentIn(record.time) ?? record.time;
+        stream.merge.data(time === record.time ? record : { ...record, time });
         if (stream.merge.waiting) this.#holes.add(stream);
         this.#giveUpUnknown(stream);
         break;
@@ -576,6 +582,13 @@ export class Tracker implements RecordSink {
     this.#endSocket(stream, time, 'closed');
     if (!stream.stopped) stream.framer.end('end', (line) => this.#line(stream, line, time, undefined));
     this.#enqueue(stream, time, 0, always, (at) => ({ kind: 'end', time: at, stream }));
+  }
+
+  /** The reader has had all that went in, and leaves it to the writer to tell of it. */
+  #drained(stream: Stream, { offset, time }: DataRecord): void {
+    stream.drained ??= new Drained(stream.merge);
+    const ready = stream.drained.read(offset, time);
+    if (ready) this.#queue.push({ time, size: 0, ready, go: () => {} });
   }
 
   /** `item` is made when the frame goes: who reads it may only be known by then. */

@@ -5,6 +5,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { cannotCapture, captureRun, type OutputLine, ROOT, scratch } from '../support/mcpspy.ts';
+import { patience } from '../support/patience.ts';
 import {
   ask,
   assertExactly,
@@ -166,7 +167,7 @@ test('a supervisor that starts the next server on the same descriptors: one conn
       ...ask('link', call(10 * index + 1, 'echo')),
       ...ask('link', call(10 * index + 2, 'exit')),
       // The next message comes when this one has ended.
-      { sleep: 0.4 },
+      { sleep: patience(0.4) },
     ]),
     { close: 'link' },
   ]);

@@ -74,7 +74,8 @@ export class Truth {
       .filter((name) => name.endsWith('.jsonl'))
       .sort()
       .flatMap((name) => {
-        const lines = readFileSync(join(this.directory, name), 'utf8').split('\n').filter(Boolean);
+        // The last line may be only half written.
+        const lines = readFileSync(join(this.directory, name), 'utf8').split('\n').slice(0, -1);
         const [start, ...rest] = lines.map((line) => JSON.parse(line));
         const { pid, comm, exe, argv } = start ?? {};
         // Node calls its main thread this; mcpspy shows the program's name.
@@ -165,13 +166,32 @@ const firstDifference = (a: readonly string[], b: readonly string[]) => {
 };
 
 /**
+ * An emulated machine may take longer to start who reads a line than mcpspy waits for that: then it is who reads the next
+ * one of the same stream.
+ */
+function withLateReaders(lines: readonly OutputLine[]): readonly OutputLine[] {
+  if (!isSlow) return lines;
+  const next = new Map<number, OutputLine>();
+  return lines
+    .toReversed()
+    .map((line) => {
+      const to = line['to'] ?? next.get(line['stream']);
+      if (!to) return line;
+      next.set(line['stream'], to);
+      const ends = line['stdio_transport'];
+      return { ...line, to, stdio_transport: { ...ends, to_pid: to['pid'], to_comm: to['comm'] } };
+    })
+    .toReversed();
+}
+
+/**
  * The capture holds exactly these lines: between the right two processes, in order, each
  * once, byte for byte, on one connection a link.
  */
 export function assertExactly(capture: CaptureResult, truth: readonly Sent[]): Match[] {
   const wanted = byEnds(truth.flatMap(messagesOf), ({ from, to }) => `${from.pid} → ${to.pid}`);
   const captured = byEnds(
-    capture.lines.filter(({ kind }) => kind === 'message' || kind === 'invalid'),
+    withLateReaders(capture.lines.filter(({ kind }) => kind === 'message' || kind === 'invalid')),
     ({ from, to }) => `${from?.pid} → ${to?.pid}`,
   );
   const counts = (groups: ReadonlyMap<string, readonly unknown[]>) =>
@@ -349,7 +369,11 @@ export function ask(link: string, text: string): Step[] {
 /** Starts a server and introduces the two to each other. */
 export function open(link: string, command: readonly string[] = SERVER, more: Step = {}): Step[] {
   if (isSlow && command[1] === SERVER[1])
-    return openSlowly(scratch(), link, more, (server) => [...command, ...server.slice(-2)]);
+    return openSlowly(scratch(), link, more, (server) => [
+      ...command.slice(0, 2),
+      ...server.slice(-2),
+      ...command.slice(2),
+    ]);
   return [{ start: link, command, ...more }, ...introduction(link)];
 }
 
