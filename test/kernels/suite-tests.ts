@@ -35,7 +35,7 @@ export function testKernels(arch: Arch): void {
       if (result.fault || failed.length || !result.tests.length) {
         // That emulation stalls where processors are few says nothing of us, nor that probes came late by it, nor that
         // node has crashed before any test (seen twice in a row, and not again).
-        context.diagnostic(`booted once more: ${result.fault ?? (failed.join('; ') || result.output)}`);
+        console.log(`${line} is booted once more: ${result.fault ?? (failed.join('; ') || result.output)}`);
         result = await boot();
       }
       const { tests, output, fault } = result;
