@@ -366,9 +366,8 @@ __noinline int moved_unseen_at(u64 at, s32 fd, int reading, u64 length, u32 caus
 		end = from + length;
 		/* Atomic here and below: each end sets its own and then looks at the other's. */
 		__sync_lock_test_and_set(&stream->blind_read_end, end);
-		if (stream->reader != tgid) {
+		if (stream->reader != tgid)
 			stream->reader = tell_end(stream, tgid, file, fd, 1) ? tgid : 0;
-		}
 		if (leaves_it)
 			return 0;
 		/* What went in unseen has now come out unseen. */

@@ -7,7 +7,7 @@ import { capacityFor, Share } from './room.ts';
 import { LARGE_TEXT, WireText } from './wire-text.ts';
 
 /** Bytes shown of a message that is not kept whole. */
-const HEAD = 4096;
+export const HEAD = 4096;
 
 /** The largest `maxSize`: V8's longest string has 2^29 - 24 characters. */
 const MAX_SIZE = 2 ** 29 - 25;
@@ -22,7 +22,7 @@ export function headOf(bytes: Buffer): string {
  * @param maxSize Bytes of the largest content kept whole.
  */
 export function contentOf(bytes: Buffer, maxSize: number): FrameContent {
-  if (bytes.length > maxSize) return { type: 'oversize', head: headOf(bytes) };
+  if (bytes.length > maxSize) return oversizeOf(bytes);
   if (bytes.length >= LARGE_TEXT) {
     const copy = Buffer.from(bytes);
     return isUtf8(copy) ? new WireText(copy) : { type: 'binary', bytes: copy };
@@ -30,10 +30,19 @@ export function contentOf(bytes: Buffer, maxSize: number): FrameContent {
   return smallContentOf(bytes);
 }
 
-function smallContentOf(bytes: Buffer): FrameContent {
+/** Exactly what the bytes say, copied. */
+export function smallContentOf(bytes: Buffer): FrameContent {
   if (isAscii(bytes)) return { type: 'text', text: bytes.toString('latin1') };
   if (isUtf8(bytes)) return { type: 'text', text: bytes.toString('utf8') };
   return { type: 'binary', bytes: Buffer.from(bytes) };
+}
+
+/**
+ * Of what is not kept whole.
+ * @param crowded There was no room for it: see room.ts.
+ */
+export function oversizeOf(bytes: Buffer, crowded = false): FrameContent {
+  return { type: 'oversize', head: headOf(bytes), ...(crowded && { crowded }) };
 }
 
 /** @throws RangeError if `maxSize` is not an integer from 1 to 2^29 - 25. */
@@ -52,7 +61,6 @@ const SMALLEST = 512;
 /** A buffer no longer than this is kept for the next content. */
 const REUSED = 16384;
 const EMPTY = Buffer.alloc(0);
-const CROWDED = { crowded: true } as const;
 
 /**
  * Gathers a content that comes in pieces. Holds no more than `maxSize` bytes in at most twice the memory; of a
@@ -124,7 +132,7 @@ export class ContentBuffer {
   take(): FrameContent {
     const bytes = this.bytes;
     let content: FrameContent;
-    if (this.isCut) content = { type: 'oversize', head: headOf(bytes), ...(this.#crowded && CROWDED) };
+    if (this.isCut) content = oversizeOf(bytes, this.#crowded);
     else if (this.#size < LARGE_TEXT) content = smallContentOf(bytes);
     else {
       // The content keeps the buffer: a string of this size costs more than all the rest.

@@ -5,8 +5,8 @@
  * limited by the largest frame allowed.
  */
 import { isAscii, isUtf8 } from 'node:buffer';
-import { StringDecoder } from 'node:string_decoder';
 import type { FrameContent } from '../streams/frame.ts';
+import { HEAD, headOf, oversizeOf, smallContentOf } from './content.ts';
 import { capacityFor, Share } from './room.ts';
 import { LARGE_TEXT, WireText } from './wire-text.ts';
 
@@ -34,25 +34,6 @@ export interface LineFramerOptions {
 
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
-
-const CROWDED = { crowded: true } as const;
-/** A frame that is no longer claims no room. */
-const SMALL = 8192;
-
-/** Bytes shown of a frame that is not kept whole. */
-const HEAD = 4096;
-
-/** The head as text: invalid bytes replaced, a character that the end cuts left out. */
-function headOf(bytes: Buffer): string {
-  return new StringDecoder('utf8').write(bytes.subarray(0, HEAD));
-}
-
-/** Exactly what the bytes say, copied. */
-function contentOf(bytes: Buffer): LineContent {
-  if (isAscii(bytes)) return { type: 'text', text: bytes.toString('latin1') };
-  if (isUtf8(bytes)) return { type: 'text', text: bytes.toString('utf8') };
-  return { type: 'binary', bytes: Buffer.from(bytes) };
-}
 
 function isJson(content: LineContent): boolean {
   if (content.type !== 'text') return false;
@@ -200,9 +181,9 @@ export class LineFramer {
           // One look at all bytes saves a view for each line.
           ascii ??= isAscii(bytes);
           let content: LineContent;
-          if (size > this.#maxSize) content = { type: 'oversize', head: headOf(bytes.subarray(from, stop)) };
+          if (size > this.#maxSize) content = oversizeOf(bytes.subarray(from, stop));
           else if (ascii) content = { type: 'text', text: bytes.toString('latin1', from, stop) };
-          else content = contentOf(bytes.subarray(from, stop));
+          else content = smallContentOf(bytes.subarray(from, stop));
           emit({ offset: offset + from, size, content });
         }
       }
@@ -304,16 +285,12 @@ export class LineFramer {
       const { buffer, offset, kept, crowded } = begun;
       let content: LineContent;
       if (size > this.#maxSize || crowded)
-        content = {
-          type: 'oversize',
-          head: headOf(buffer.subarray(0, Math.min(size, kept))),
-          ...(crowded && CROWDED),
-        };
+        content = oversizeOf(buffer.subarray(0, Math.min(size, kept)), crowded);
       else if (size >= LARGE_TEXT && isUtf8(buffer.subarray(0, size))) {
         // The frame keeps the buffer: a string of this size costs more than all the rest.
         content = new WireText(buffer.subarray(0, size));
         this.#begun = undefined;
-      } else content = contentOf(buffer.subarray(0, size));
+      } else content = smallContentOf(buffer.subarray(0, size));
       if (this.#state === 'unsure' && !isJson(content)) this.#skipped += begun.size + 1;
       else emit({ offset, size, content });
     }
@@ -344,7 +321,7 @@ export class LineFramer {
     if (!begun) return false;
     const size = sizeOf(begun);
     if (size > this.#maxSize || begun.crowded) return false;
-    const content = contentOf(begun.buffer.subarray(0, size));
+    const content = smallContentOf(begun.buffer.subarray(0, size));
     if (!isJson(content)) return false;
     emit({ offset: begun.offset, size, content });
     this.#state = 'sure';
@@ -372,7 +349,6 @@ export class LineFramer {
   }
 
   #hasRoom(length: number): boolean {
-    if (!this.#share && length <= SMALL) return true;
     this.#share ??= new Share();
     return this.#share.resize(capacityFor(length));
   }

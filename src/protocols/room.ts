@@ -30,13 +30,9 @@ export function capacityFor(length: number): number {
   return 2 ** (32 - Math.clz32(length - 1));
 }
 
-/** One content's share of the room. */
+/** One content's share of the room. Nothing is made for those that are small, as most are. */
 export class Share {
-  readonly #share = { bytes: 0 };
-
-  constructor() {
-    forgotten.register(this, this.#share);
-  }
+  #share: { bytes: number } | undefined;
 
   /**
    * Makes it so large, or leaves it as it was.
@@ -45,9 +41,14 @@ export class Share {
    */
   resize(bytes: number): boolean {
     const wanted = bytes > FREE ? bytes : 0;
-    const more = wanted - this.#share.bytes;
+    const more = wanted - (this.#share?.bytes ?? 0);
+    if (more === 0) return true;
     if (more > 0 && claimed + more > limit) return false;
     claimed += more;
+    if (!this.#share) {
+      this.#share = { bytes: 0 };
+      forgotten.register(this, this.#share);
+    }
     this.#share.bytes = wanted;
     return true;
   }

@@ -13,7 +13,7 @@ function scope(parentages: readonly Parentage[], ...pids: number[]) {
     all,
     parentages: () => parentages,
     watched: () => [...all],
-    watch: (pid: number) => void all.add(pid),
+    watch: (pid: number) => !all.has(pid) && all.add(pid).has(pid),
     forget: (pid: number) => void all.delete(pid),
   };
 }

@@ -13,7 +13,8 @@ export interface Scope {
   parentages(): readonly Parentage[];
   /** Those watched by name, not by whole-machine mode. */
   watched(): readonly number[];
-  watch(pid: number): void;
+  /** @returns false when it is known already: watched, or never to be. */
+  watch(pid: number): boolean;
   forget(pid: number): void;
 }
 
@@ -32,7 +33,11 @@ export function catchUp(scope: Scope, roots: readonly number[]): Changes {
     known.delete(pid);
   }
   const living = [...known, ...roots].filter((pid) => existsSync(`/proc/${pid}`));
-  const born = [...withDescendants(living, scope.parentages)].filter((pid) => !known.has(pid));
-  for (const pid of born) scope.watch(pid);
+  const born: number[] = [];
+  withDescendants(living, scope.parentages, (pid) => {
+    const isNew = scope.watch(pid);
+    if (isNew) born.push(pid);
+    return isNew;
+  });
   return { born, ended };
 }

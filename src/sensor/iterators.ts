@@ -4,7 +4,7 @@ import { closeSync, readSync } from 'node:fs';
 import { check, checkPointer, libbpf, type Pointer } from './libbpf.ts';
 
 /** `struct listed_process` in bpf/iterators.bpf.c. */
-export const LISTED_PROCESS = { size: 8, tgid: 0, parent: 4 };
+const LISTED_PROCESS = { size: 8, tgid: 0, parent: 4 };
 /** `struct listed_mapping` there. */
 export const LISTED_MAPPING = { size: 16, inode: 0, device: 8, tgid: 12 };
 

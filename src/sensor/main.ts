@@ -141,7 +141,7 @@ function followProcesses(loaded: Programs): void {
   const scope = {
     parentages: () => loaded.parentages(),
     watched: () => loaded.watched(),
-    watch: (pid: number) => loaded.setScope(pid, SCOPE.watched),
+    watch: (pid: number) => loaded.watch(pid),
     forget: (pid: number) => loaded.clearScope(pid),
   };
   const { born, ended } = catchUp(scope, child?.pid ? [child.pid] : []);

@@ -69,6 +69,13 @@ export function objectPath(): string {
   return join(root, 'dist', 'bpf', `mcpspy-${arch}.bpf.o`);
 }
 
+/** As a map's key or value. */
+function u32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+}
+
 /** The keys of a map, of `size` bytes each. */
 function* keysOf(fd: number, size: number): Generator<Buffer> {
   for (let key: Buffer | null = null; ; ) {
@@ -219,10 +226,8 @@ export class Programs {
 
   #watchWaiting(threads: readonly number[]): void {
     for (const thread of threads) {
-      const key = Buffer.alloc(4);
-      key.writeUInt32LE(thread);
       // More than the map holds wait at a very large machine only: their first call goes unseen.
-      libbpf().update(this.#fd('waiting'), key, Buffer.alloc(4), 0);
+      libbpf().update(this.#fd('waiting'), u32(thread), u32(0), 0);
     }
     this.#waiting = this.#attach('sys_exit');
   }
@@ -285,29 +290,19 @@ export class Programs {
   }
 
   setScope(pid: number, flags: number): void {
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(pid);
-    const value = Buffer.alloc(4);
-    value.writeUInt32LE(flags);
-    check('scope', libbpf().update(this.#fd('scope'), key, value, 0));
+    check('scope', libbpf().update(this.#fd('scope'), u32(pid), u32(flags), 0));
   }
 
   /** Watches a process, unless it is known. @returns false when it is: watched already, or never to be. */
   watch(pid: number): boolean {
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(pid);
-    const value = Buffer.alloc(4);
-    value.writeUInt32LE(SCOPE.watched);
-    const result = libbpf().update(this.#fd('scope'), key, value, BPF_NOEXIST);
+    const result = libbpf().update(this.#fd('scope'), u32(pid), u32(SCOPE.watched), BPF_NOEXIST);
     if (result === -(koffi.os.errno.EEXIST ?? 0)) return false;
     check('scope', result);
     return true;
   }
 
   clearScope(pid: number): void {
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(pid);
-    libbpf().remove(this.#fd('scope'), key);
+    libbpf().remove(this.#fd('scope'), u32(pid));
   }
 
   /** All processes now. */
@@ -338,10 +333,8 @@ export class Programs {
   }
 
   #scopeOf(pid: number): number {
-    const key = Buffer.alloc(4);
-    key.writeUInt32LE(pid);
-    const value = Buffer.alloc(4);
-    return libbpf().lookup(this.#fd('scope'), key, value) === 0 ? value.readUInt32LE() : 0;
+    const value = u32(0);
+    return libbpf().lookup(this.#fd('scope'), u32(pid), value) === 0 ? value.readUInt32LE() : 0;
   }
 
   /** Totals by cause over all processors. */

@@ -63,12 +63,6 @@ export class Kept {
     return run.at + from;
   }
 
-  /** Takes all that was told before this place. */
-  takeBefore(end: number): void {
-    for (let first = this.#runs[0]; first && first.at < end; first = this.#runs[0])
-      this.take(first, 0, Math.min(first.bytes.length, end - first.at));
-  }
-
   /** What was told by calls before `time` is kept no more. */
   forgetOlder(time: number): void {
     for (let first = this.#runs[0]; first && first.time < time; first = this.#runs[0])

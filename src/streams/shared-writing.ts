@@ -88,7 +88,7 @@ export class SharedWriting {
     if (offset !== this.#readTo) {
       this.#readBegun();
       // Reads that were not seen.
-      if (offset > this.#readTo) this.#unread.takeBefore(offset + this.#shift);
+      if (offset > this.#readTo) this.#unread.takeBetween(0, offset + this.#shift);
     }
     this.#readTo = offset + bytes.length;
     const all = this.#begun ? Buffer.concat([this.#begun.bytes, bytes]) : bytes;

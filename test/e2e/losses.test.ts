@@ -155,6 +155,12 @@ test('several streams too fast for a ring of 256K', { skip: cannotCapture }, asy
 
 /** An emulated load would not fill the usual one in the time that it has. */
 const SLOW_RING = '256K';
+/** The beginning of a script: whoever watches it stands still. */
+const STOPPED = `
+import os, signal, sys, time
+monitor = int(open('/proc/%d/stat' % os.getppid()).read().split(')')[1].split()[1])
+os.kill(monitor, signal.SIGSTOP)
+`;
 
 /** Messages captured and lost, by stream: there are more than fit into memory. */
 async function tally(command: readonly string[]) {
@@ -241,10 +247,8 @@ test('a socket whose conversation begins while the ring is full: what it lost is
   skip: cannotCapture,
 }, async () => {
   const script = `
-import os, signal, socket, sys, time
-monitor = int(open('/proc/%d/stat' % os.getppid()).read().split(')')[1].split()[1])
-os.kill(monitor, signal.SIGSTOP)
-out, into = os.pipe()
+import socket
+${STOPPED}out, into = os.pipe()
 for id in range(5000):
     os.write(into, b'{"jsonrpc":"2.0","id":"%d","method":"tools/list"}\\n' % id)
     os.read(out, 1000)
@@ -272,10 +276,7 @@ test('more pipes than there is room to describe: who reads is told by the next c
   skip: cannotCapture,
 }, async () => {
   const script = `
-import os, signal, sys, time
-monitor = int(open('/proc/%d/stat' % os.getppid()).read().split(')')[1].split()[1])
-os.kill(monitor, signal.SIGSTOP)
-def say(pipe, id):
+${STOPPED}def say(pipe, id):
     os.write(pipe[1], b'{"jsonrpc":"2.0","id":"%s","method":"tools/list"}\\n' % id.encode())
     os.read(pipe[0], 1000)
 for id in range(15000):
