@@ -14,6 +14,24 @@ const REMEMBERED = 1024;
 const SAMPLE = 512;
 /** Processes remembered; those that read longest ago are forgotten first. */
 const PROCESSES = 1024;
+/** Messages remembered that nobody has read yet; the oldest are forgotten first. */
+const UNREAD = 64;
+
+/** What a message waits in for its reader. */
+interface Waiting {
+  /** Who that is, as far as is known by now. */
+  readonly reader?: { readonly pid: number | undefined };
+}
+
+/** Which way a message went. */
+export interface Way {
+  readonly connection: number;
+  readonly writer: number | undefined;
+  /** As it was told: nobody may have read it by then. */
+  readonly reader: number | undefined;
+  /** Where there may yet be one. */
+  readonly stream?: Waiting | undefined;
+}
 
 interface Passed {
   readonly seq: number;
@@ -27,6 +45,14 @@ interface Passed {
   readonly hop: Hop | undefined;
   /** The connections on which it has been seen again, if any. */
   passedTo: number[] | undefined;
+}
+
+/** Told before anybody had read it: a relay may take seconds to start. */
+interface Unread {
+  readonly stream: Waiting;
+  readonly passed: Passed;
+  readonly message: RpcMessage | undefined;
+  readonly http: boolean;
 }
 
 /** What one process has read lately. */
@@ -52,22 +78,17 @@ export class Hops {
   readonly #inboxes = new Map<number, Inbox>();
   /** Who read last. */
   #last: number | undefined;
+  #unread: Unread[] = [];
 
   /**
-   * Notes that message `seq` went from `writer` to `reader`, and answers where it had
-   * been before, if `writer` had read the same text on another connection.
+   * Notes that message `seq` went this way, and answers where it had been before, if its writer had read the same text
+   * on another connection.
    * @param message The same, parsed: what a bridge wrote may only say the same.
    * @param http Did HTTP carry it?
    */
-  note(
-    seq: number,
-    connection: number,
-    writer: number | undefined,
-    reader: number | undefined,
-    raw: string | Buffer,
-    message?: RpcMessage,
-    http = false,
-  ): Hop | undefined {
+  note(seq: number, way: Way, raw: string | Buffer, message?: RpcMessage, http = false): Hop | undefined {
+    const { connection, writer, reader, stream } = way;
+    if (this.#unread.length) this.#nowRead();
     const content = contentOf(raw);
     const { length } = raw;
     const key = fingerprint(content, length);
@@ -85,22 +106,36 @@ export class Hops {
       previous: before.seq,
       origin: before.hop?.origin ?? before.seq,
     };
-    if (reader !== undefined) {
-      // What is passed on is the same text: it is kept once.
-      const text = before?.length === length && before.content === content ? before.content : content;
-      const passed = {
-        seq,
-        connection,
-        key,
-        length,
-        content: text,
-        meaning: undefined,
-        hop,
-        passedTo: undefined,
-      };
-      this.#remember(reader, passed, message, http);
-    }
+    if (reader === undefined && !stream) return hop;
+    // What is passed on is the same text: it is kept once.
+    const text = before?.length === length && before.content === content ? before.content : content;
+    const passed = {
+      seq,
+      connection,
+      key,
+      length,
+      content: text,
+      meaning: undefined,
+      hop,
+      passedTo: undefined,
+    };
+    if (reader !== undefined) this.#remember(reader, passed, message, http);
+    else if (stream) this.#await({ stream, passed, message, http });
     return hop;
+  }
+
+  #await(unread: Unread): void {
+    this.#unread.push(unread);
+    if (this.#unread.length > UNREAD) this.#unread.shift();
+  }
+
+  /** Whoever passes a message on has read it by then. */
+  #nowRead(): void {
+    this.#unread = this.#unread.filter(({ stream, passed, message, http }) => {
+      const reader = stream.reader?.pid;
+      if (reader !== undefined) this.#remember(reader, passed, message, http);
+      return reader === undefined;
+    });
   }
 
   #remember(reader: number, passed: Passed, message: RpcMessage | undefined, http: boolean): void {

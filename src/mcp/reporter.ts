@@ -97,9 +97,12 @@ export class Reporter {
         batch,
         hop: this.#hops.note(
           seq,
-          conversation.connection,
-          place.from?.pid,
-          place.to?.pid,
+          {
+            connection: conversation.connection,
+            writer: place.from?.pid,
+            reader: place.to?.pid,
+            stream: http ? undefined : place.stream,
+          },
           wire?.bytes ?? message.raw,
           message,
           http !== undefined,

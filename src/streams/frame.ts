@@ -42,6 +42,8 @@ export interface StreamRef {
   readonly carriedBy?: number | undefined;
   /** It may have carried bytes before the first that were seen. */
   readonly joined?: boolean;
+  /** Who reads it, as far as that is known by now, which may be later than the frame. */
+  readonly reader?: { readonly pid: number | undefined };
 }
 
 /** A request and its response, as HTTP sees them; one object, filled as the exchange goes on. */

@@ -7,10 +7,7 @@ import { test } from 'node:test';
 import { cannotCapture, captureRun, NODE, scratch } from '../support/mcpspy.ts';
 import {
   ask,
-  assertExactly,
   assertFaithful,
-  assertIsPeer,
-  assertOrderly,
   assertPaired,
   call,
   converse,
@@ -74,18 +71,9 @@ test('a server that a wrapper starts only seconds after the client has spoken: i
     ...ask('link', call(1, 'echo')),
     { close: 'link' },
   ]);
-  const { messages, ...rest } = capture;
-  const reader = truth.peers().get('server link');
-  assert.ok(reader);
-  const [first, ...others] = messages;
-  const known = first?.to
-    ? first
-    : { ...first, to: others[1]?.to, stdio_transport: others[1]?.stdio_transport };
-  const lines = capture.lines.map((line) => (line === first ? known : line));
-  assertIsPeer(known.to, reader, 'to');
-  const matches = assertExactly({ ...rest, messages, lines }, truth.sent());
-  assertPaired(matches);
-  assertOrderly(capture);
+  assertPaired(assertFaithful(capture, truth, true));
+  const [, ...others] = capture.messages;
+  assert.ok(others.every(({ to }) => to));
   assert.deepEqual([capture.summary.pending, capture.summary.servers.length], [0, 1]);
 });
 
@@ -168,6 +156,21 @@ test('a message that passes a relay is shown on each hop, and the hops are linke
   assert.equal(new Set(repeated.map(({ line }) => line.hop.previous)).size, 2);
   // Two hops are one call.
   assert.equal(capture.summary.tools.find(({ name }: { name: string }) => name === 'echo').calls, 54);
+});
+
+test('a relay that starts only seconds after the client has spoken: its first message is linked, too', {
+  skip,
+}, async () => {
+  const relay = ['sh', '-c', `sleep 3; exec ${shellWords([...RELAY, ...SERVER])}`];
+  const { capture, truth } = await converse([
+    { start: 'a', command: relay },
+    ...ask('a', INITIALIZE),
+    ...ask('a', call(1, 'echo')),
+    { close: 'a' },
+  ]);
+  const matches = assertFaithful(capture, truth, true);
+  assert.equal(matches.length, 8);
+  assertHops(matches, ['a', 'a+']);
 });
 
 test('the same text several times in flight at once: each copy is linked to its own on the hop before', {
