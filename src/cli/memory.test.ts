@@ -23,7 +23,7 @@ const MORE = 4000;
 const LEFT_MAX = 1200;
 const IDLE = 20_000;
 /** Bytes of heap for a stream on which one message has passed and nothing more; its request is open. */
-const IDLE_MAX = 1100;
+const IDLE_MAX = 1_200;
 
 /** Of `enum stream_kind`. */
 const PIPE = 1;
@@ -164,7 +164,7 @@ function inRings(stream: number, time: number) {
   return { begin, data: Buffer.concat([data, message]) };
 }
 
-test('a stream that holds still takes less than 1.1 kilobytes', () => {
+test('a stream that holds still takes less than 1.2 kilobytes', () => {
   const { record, settled, finish } = capture();
   const before = heap();
   for (let stream = 1; stream <= IDLE; stream++) {

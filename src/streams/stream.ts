@@ -46,12 +46,6 @@ interface Net {
   hello: { readonly bytes: Buffer; readonly counted: Set<number> } | undefined;
 }
 
-/** What is yes or no of a stream is a bit: eight fields would be 64 bytes. */
-const BIT = { joined: 1, stderr: 2, kept: 4, ended: 8, begun: 16, asked: 32, answered: 64 } as const;
-/** By their place in the bits above: for how long it is stopped. */
-const STOPPED: readonly (StopUntil | undefined)[] = [undefined, 'always', 'http1-head'];
-const STOPPED_SHIFT = 7;
-
 /** What a stream is made of. */
 export interface Parts {
   readonly merge: Merge<Stream>;
@@ -89,7 +83,19 @@ export class Stream implements StreamRef {
   drained?: Drained;
   /** Bytes seen since the last line end. */
   unframed = 0;
-  #bits = 0;
+  readonly joined: boolean;
+  stderr: boolean;
+  /** Somebody downstream has recognised it: it is never given up for being large. */
+  kept = false;
+  ended = false;
+  /** Has a frame come out of it? */
+  begun = false;
+  /** Has /proc been asked who holds the ends? */
+  asked = false;
+  /** /proc has been asked and has answered. */
+  answered = false;
+  /** The monitor does not want its bytes, for so long. */
+  stopped: StopUntil | undefined;
 
   constructor(record: StreamRecord, { merge, framer, socket }: Parts) {
     this.id = record.stream;
@@ -105,7 +111,7 @@ export class Stream implements StreamRef {
     this.socket = socket;
     this.lastTime = record.time;
     this.lastOut = record.time;
-    if (record.joined) this.#bits |= BIT.joined;
+    this.joined = record.joined;
     this.stderr = record.carrier === 'stderr';
     merge.of = this;
   }
@@ -129,76 +135,6 @@ export class Stream implements StreamRef {
   get carriedBy(): number | undefined {
     return this.net?.carriedBy;
   }
-
-  get joined(): boolean {
-    return (this.#bits & BIT.joined) !== 0;
-  }
-
-  get stderr(): boolean {
-    return (this.#bits & BIT.stderr) !== 0;
-  }
-
-  set stderr(yes: boolean) {
-    this.#bits = put(this.#bits, BIT.stderr, yes);
-  }
-
-  /** Somebody downstream has recognised it: it is never given up for being large. */
-  get kept(): boolean {
-    return (this.#bits & BIT.kept) !== 0;
-  }
-
-  set kept(yes: boolean) {
-    this.#bits = put(this.#bits, BIT.kept, yes);
-  }
-
-  get ended(): boolean {
-    return (this.#bits & BIT.ended) !== 0;
-  }
-
-  set ended(yes: boolean) {
-    this.#bits = put(this.#bits, BIT.ended, yes);
-  }
-
-  /** Has a frame come out of it? */
-  get begun(): boolean {
-    return (this.#bits & BIT.begun) !== 0;
-  }
-
-  set begun(yes: boolean) {
-    this.#bits = put(this.#bits, BIT.begun, yes);
-  }
-
-  /** Has /proc been asked who holds the ends? */
-  get asked(): boolean {
-    return (this.#bits & BIT.asked) !== 0;
-  }
-
-  set asked(yes: boolean) {
-    this.#bits = put(this.#bits, BIT.asked, yes);
-  }
-
-  /** /proc has been asked and has answered. */
-  get answered(): boolean {
-    return (this.#bits & BIT.answered) !== 0;
-  }
-
-  set answered(yes: boolean) {
-    this.#bits = put(this.#bits, BIT.answered, yes);
-  }
-
-  /** The monitor does not want its bytes, for so long. */
-  get stopped(): StopUntil | undefined {
-    return STOPPED[this.#bits >> STOPPED_SHIFT];
-  }
-
-  set stopped(until: StopUntil | undefined) {
-    const others = this.#bits & ((1 << STOPPED_SHIFT) - 1);
-    this.#bits = others | (STOPPED.indexOf(until) << STOPPED_SHIFT);
-  }
-}
-
-function put(bits: number, bit: number, yes: boolean): number {
-  return yes ? bits | bit : bits & ~bit;
 }
 
 function netOf({ carrier, addresses, tls, pair }: StreamRecord): Net {
