@@ -2,6 +2,7 @@
 /** What the programs of bpf/iterators.bpf.c list: the kernel walks by itself where /proc takes some files a process. */
 import { closeSync, readSync } from 'node:fs';
 import { check, checkPointer, libbpf, type Pointer } from './libbpf.ts';
+import { mappingKey } from './mapped-files.ts';
 
 /** `struct listed_process` in bpf/iterators.bpf.c. */
 const LISTED_PROCESS = { size: 8, tgid: 0, parent: 4 };
@@ -58,16 +59,10 @@ export function mappingsIn(list: Buffer): Map<number, string[]> {
   for (let at = 0; at < list.length; at += LISTED_MAPPING.size) {
     const pid = list.readUInt32LE(at + LISTED_MAPPING.tgid);
     const inode = list.readBigUInt64LE(at + LISTED_MAPPING.inode);
-    const key = keyOf(list.readUInt32LE(at + LISTED_MAPPING.device), inode);
+    const key = mappingKey(list.readUInt32LE(at + LISTED_MAPPING.device), inode);
     const keys = found.get(pid);
     if (keys) keys.push(key);
     else found.set(pid, [key]);
   }
   return found;
-}
-
-/** As /proc/PID/maps has it. @param device The kernel's own dev_t (include/linux/kdev_t.h). */
-function keyOf(device: number, inode: bigint): string {
-  const part = (number: number) => number.toString(16).padStart(2, '0');
-  return `${part(device >>> 20)}:${part(device & 0xfffff)}:${inode}`;
 }

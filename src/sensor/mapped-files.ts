@@ -28,6 +28,12 @@ export function parseMaps(maps: string): MappedFile[] {
   return [...files.values()];
 }
 
+/** `key` of a `MappedFile`, as the lines of maps have it. @param device The kernel's own dev_t (include/linux/kdev_t.h). */
+export function mappingKey(device: number, inode: bigint): string {
+  const part = (number: number) => number.toString(16).padStart(2, '0');
+  return `${part(device >>> 20)}:${part(device & 0xfffff)}:${inode}`;
+}
+
 /** The names in map_files have no leading zeros. */
 function bare(address: string): string {
   return address.replace(/^0+(?=.)/, '');
