@@ -5,10 +5,11 @@ import { Bus } from '../bus.ts';
 import { WireText } from '../protocols/wire-text.ts';
 import type { Endpoint, Frame, FrameContent, Gap, StreamItem } from '../streams/frame.ts';
 import { Analyzer } from './analyzer.ts';
-import type { GapEvent, InvalidEvent, MessageEvent, ServerEvent, StderrEvent } from './events.ts';
+import type { EndsEvent, GapEvent, InvalidEvent, MessageEvent, ServerEvent, StderrEvent } from './events.ts';
 import { PARKED_BYTES } from './parked.ts';
 
 const MS = 1e6;
+const SECOND = 1e9;
 const CLOCK_OFFSET = 1e12;
 
 function endpoint(pid: number, comm: string): Endpoint {
@@ -21,7 +22,7 @@ const SERVER = endpoint(20, 'server');
 /** What the streams would know. */
 interface StreamFacts {
   readonly from: Endpoint | undefined;
-  readonly to: Endpoint | undefined;
+  to: Endpoint | undefined;
   readonly stderr?: boolean;
   /** The opposite direction of the same socket. */
   readonly pair?: number;
@@ -61,11 +62,13 @@ function analyzing(facts: Readonly<Record<number, StreamFacts>>, allJsonRpc = fa
   const bus = new Bus();
   const events: AnyEvent[] = [];
   const servers: ServerEvent[] = [];
+  const ends: EndsEvent[] = [];
   bus.on('message', (event) => events.push(event));
   bus.on('invalid', (event) => events.push(event));
   bus.on('stderr', (event) => events.push(event));
   bus.on('gap', (event) => events.push(event));
   bus.on('server', (event) => servers.push(event));
+  bus.on('ends', (event) => ends.push(event));
 
   const streams = new Map(Object.entries(facts).map(([id, each]) => [Number(id), each]));
   const control: string[] = [];
@@ -137,7 +140,8 @@ function analyzing(facts: Readonly<Record<number, StreamFacts>>, allJsonRpc = fa
     return event;
   };
   return {
-    ...{ events, servers, control, streams, content, line, say, gap, end, put },
+    ...{ events, servers, ends, control, streams, content, line, say, gap, end, put },
+    settled: (time: number) => analyzer.settled(time),
     ...{ messages, invalids, stderrs, short, last },
   };
 }
@@ -157,6 +161,53 @@ function introduced(facts = PAIR, parents: Json = {}) {
   own.events.length = 0;
   return own;
 }
+
+describe('a message that was told before anybody had read it', () => {
+  const told = { to: undefined, unattributed: true } as const;
+
+  function unread() {
+    const own = introduced({ ...PAIR, 1: { from: CLIENT, to: undefined } });
+    const turnsOut = () => {
+      const stream = own.streams.get(1);
+      assert.ok(stream);
+      stream.to = SERVER;
+    };
+    return { ...own, turnsOut };
+  }
+
+  test('gets its reader when that turns out, once', () => {
+    const { say, line, settled, ends, events, turnsOut } = unread();
+    say(1, request(1, 'ping'), told);
+    line(1, 'no message', told);
+    settled(1 * SECOND);
+    assert.deepEqual(ends, []);
+    turnsOut();
+    settled(2 * SECOND);
+    settled(3 * SECOND);
+    const [ping, noise] = events;
+    const common = { kind: 'ends', time: CLOCK_OFFSET + 2 * SECOND, connection: 1, stream: 1 };
+    assert.deepEqual(ends, [
+      { ...common, message: ping?.seq, method: 'ping', id: { text: '1' }, from: CLIENT, to: SERVER },
+      { ...common, message: noise?.seq, method: undefined, id: undefined, from: CLIENT, to: SERVER },
+    ]);
+  });
+
+  test('gets it before anything that its reader says', () => {
+    const { say, ends, turnsOut } = unread();
+    say(1, request(1, 'ping'), told);
+    turnsOut();
+    say(2, result(1));
+    assert.equal(ends.length, 1);
+  });
+
+  test('is no trouble where nobody ever turns out', () => {
+    const { say, settled, ends, turnsOut } = unread();
+    for (let id = 1; id <= 1000; id++) say(1, request(id, 'ping'), told);
+    turnsOut();
+    settled(2 * SECOND);
+    assert.deepEqual([ends.length, ends[0]?.id?.text, ends.at(-1)?.id?.text], [256, '745', '1000']);
+  });
+});
 
 describe('a message', () => {
   test('says everything that is known of it', () => {

@@ -23,7 +23,7 @@ export class Analyzer {
   readonly #http: HttpAnalyzer;
 
   constructor(bus: Bus, control: StreamControl, options: AnalyzerOptions) {
-    const reporter = new Reporter(bus, options.clockOffset);
+    const reporter = new Reporter(bus, control, options.clockOffset);
     this.#reporter = reporter;
     let last = 0;
     const number = () => ++last;

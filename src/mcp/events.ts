@@ -146,6 +146,21 @@ export interface InvalidEvent extends Seen {
   readonly rawBase64: string | undefined;
 }
 
+/** It has turned out who wrote and read a message that was told without. */
+export interface EndsEvent {
+  readonly kind: 'ends';
+  /** When: wall clock, nanoseconds since the epoch. */
+  readonly time: number;
+  /** `seq` of the message. */
+  readonly message: number;
+  readonly method: string | undefined;
+  readonly id: RpcId | undefined;
+  readonly connection: number;
+  readonly stream: number;
+  readonly from: Endpoint | undefined;
+  readonly to: Endpoint | undefined;
+}
+
 /** One line that an MCP server wrote to its standard error. */
 export interface StderrEvent extends Seen {
   readonly kind: 'stderr';
@@ -311,6 +326,7 @@ export interface BusEvents {
   stderr: [StderrEvent];
   http: [HttpEvent];
   gap: [GapEvent];
+  ends: [EndsEvent];
   server: [ServerEvent];
   summary: [Summary];
 }

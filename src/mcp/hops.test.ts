@@ -10,7 +10,7 @@ const CLIENT = 1;
 const RELAY = 2;
 const SERVER = 3;
 
-function way(connection: number, writer: number | undefined, reader: number): Way {
+function way(connection: number, writer: number | undefined, reader?: number): Way {
   return { connection, writer, reader };
 }
 
@@ -65,20 +65,16 @@ describe('a message', () => {
 
   test('that was told before the relay read it is linked all the same, once that is known', () => {
     const hops = new Hops();
-    const stream: { reader: { pid: number | undefined } } = { reader: { pid: undefined } };
-    const unread = { connection: 1, writer: CLIENT, reader: undefined, stream };
-    hops.note(1, unread, message(1));
+    hops.note(1, way(1, CLIENT), message(1));
     assert.equal(hops.note(2, way(2, RELAY, SERVER), message(1)), undefined, 'somebody else may read it');
-    stream.reader = { pid: RELAY };
+    hops.read(1, RELAY);
     assert.equal(hops.note(3, way(2, RELAY, SERVER), message(1))?.previous, 1);
   });
 
   test('that nobody reads is kept, and so are 63 more, but not any number', () => {
     const hops = new Hops();
-    const streams = Array.from({ length: 65 }, () => ({ reader: { pid: undefined as number | undefined } }));
-    for (const [index, stream] of streams.entries())
-      hops.note(index + 1, { connection: 1, writer: CLIENT, reader: undefined, stream }, message(index + 1));
-    for (const { reader } of streams) reader.pid = RELAY;
+    for (let id = 1; id <= 65; id++) hops.note(id, way(1, CLIENT), message(id));
+    for (let id = 1; id <= 65; id++) hops.read(id, RELAY);
     assert.equal(hops.note(101, way(2, RELAY, SERVER), message(1)), undefined);
     for (let id = 2; id <= 65; id++)
       assert.equal(hops.note(100 + id, way(2, RELAY, SERVER), message(id))?.previous, id);

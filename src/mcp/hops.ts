@@ -17,20 +17,11 @@ const PROCESSES = 1024;
 /** Messages remembered that nobody has read yet; the oldest are forgotten first. */
 const UNREAD = 64;
 
-/** What a message waits in for its reader. */
-interface Waiting {
-  /** Who that is, as far as is known by now. */
-  readonly reader?: { readonly pid: number | undefined };
-}
-
 /** Which way a message went. */
 export interface Way {
   readonly connection: number;
   readonly writer: number | undefined;
-  /** As it was told: nobody may have read it by then. */
   readonly reader: number | undefined;
-  /** Where there may yet be one. */
-  readonly stream?: Waiting | undefined;
 }
 
 interface Passed {
@@ -49,7 +40,6 @@ interface Passed {
 
 /** Told before anybody had read it: a relay may take seconds to start. */
 interface Unread {
-  readonly stream: Waiting;
   readonly passed: Passed;
   readonly message: RpcMessage | undefined;
   readonly http: boolean;
@@ -78,7 +68,8 @@ export class Hops {
   readonly #inboxes = new Map<number, Inbox>();
   /** Who read last. */
   #last: number | undefined;
-  #unread: Unread[] = [];
+  /** By `seq`, the oldest first. */
+  readonly #unread = new Map<number, Unread>();
 
   /**
    * Notes that message `seq` went this way, and answers where it had been before, if its writer had read the same text
@@ -87,8 +78,7 @@ export class Hops {
    * @param http Did HTTP carry it?
    */
   note(seq: number, way: Way, raw: string | Buffer, message?: RpcMessage, http = false): Hop | undefined {
-    const { connection, writer, reader, stream } = way;
-    if (this.#unread.length) this.#nowRead();
+    const { connection, writer, reader } = way;
     const content = contentOf(raw);
     const { length } = raw;
     const key = fingerprint(content, length);
@@ -106,7 +96,6 @@ export class Hops {
       previous: before.seq,
       origin: before.hop?.origin ?? before.seq,
     };
-    if (reader === undefined && !stream) return hop;
     // What is passed on is the same text: it is kept once.
     const text = before?.length === length && before.content === content ? before.content : content;
     const passed = {
@@ -120,22 +109,19 @@ export class Hops {
       passedTo: undefined,
     };
     if (reader !== undefined) this.#remember(reader, passed, message, http);
-    else if (stream) this.#await({ stream, passed, message, http });
+    else {
+      this.#unread.set(seq, { passed, message, http });
+      keepYoungest(this.#unread, UNREAD);
+    }
     return hop;
   }
 
-  #await(unread: Unread): void {
-    this.#unread.push(unread);
-    if (this.#unread.length > UNREAD) this.#unread.shift();
-  }
-
-  /** Whoever passes a message on has read it by then. */
-  #nowRead(): void {
-    this.#unread = this.#unread.filter(({ stream, passed, message, http }) => {
-      const reader = stream.reader?.pid;
-      if (reader !== undefined) this.#remember(reader, passed, message, http);
-      return reader === undefined;
-    });
+  /** It has turned out who has read message `seq`, which was noted without a reader. */
+  read(seq: number, reader: number): void {
+    const unread = this.#unread.get(seq);
+    if (!unread) return;
+    this.#unread.delete(seq);
+    this.#remember(reader, unread.passed, unread.message, unread.http);
   }
 
   #remember(reader: number, passed: Passed, message: RpcMessage | undefined, http: boolean): void {

@@ -12,6 +12,8 @@ import { methodOf } from './methods.ts';
 import { Outbox } from './outbox.ts';
 import type { Outcome } from './pairing.ts';
 import { serverEvent } from './roles.ts';
+import type { StreamControl } from './stream-control.ts';
+import { type Told, Unattributed } from './unattributed.ts';
 
 /** Where and when something was seen: a frame, a gap or a step of HTTP. */
 export interface Place {
@@ -21,6 +23,8 @@ export interface Place {
   readonly offset: number;
   readonly from: Endpoint | undefined;
   readonly to: Endpoint | undefined;
+  /** One of them may yet turn out. */
+  readonly unattributed?: true;
 }
 
 const LATE = { late: true } as const;
@@ -33,11 +37,13 @@ export class Reporter {
   readonly #clockOffset: number;
   readonly #hops = new Hops();
   readonly #outbox = new Outbox();
+  readonly #unattributed: Unattributed;
   #seq = 0;
 
   /** @param clockOffset Added to CLOCK_MONOTONIC to give wall-clock nanoseconds. */
-  constructor(bus: Bus, clockOffset: number) {
+  constructor(bus: Bus, control: Pick<StreamControl, 'whoAt'>, clockOffset: number) {
     this.#bus = bus;
+    this.#unattributed = new Unattributed(control);
     this.#clockOffset = clockOffset;
   }
 
@@ -53,12 +59,22 @@ export class Reporter {
 
   /** Everything up to `time` has been told. @returns whether something of it still waits to be written. */
   settled(time: number): boolean {
+    this.#attribute(time);
     return this.#outbox.settled(time);
   }
 
   /** No more comes. */
   finish(): void {
     this.#outbox.finish();
+  }
+
+  /** Tells whose the messages were that were told without: at once, not in the order of what is on its way. */
+  #attribute(time: number): void {
+    for (const { seq: message, method, id, connection, stream, from, to } of this.#unattributed.take()) {
+      if (to) this.#hops.read(message, to.pid);
+      const at = time + this.#clockOffset;
+      this.#bus.emit('ends', { kind: 'ends', time: at, message, method, id, connection, stream, from, to });
+    }
   }
 
   message(
@@ -75,6 +91,8 @@ export class Reporter {
     const known = method === undefined ? undefined : methodOf(method);
     const seen = this.#seen(place, conversation, http);
     const foreign = conversation.nature !== 'mcp';
+    // Whoever passes a message on has read it by then.
+    this.#attribute(place.time);
     this.#outbox.put(place.time, size, (late) => {
       const seq = ++this.#seq;
       const event: MessageEvent = {
@@ -101,7 +119,6 @@ export class Reporter {
             connection: conversation.connection,
             writer: place.from?.pid,
             reader: place.to?.pid,
-            stream: http ? undefined : place.stream,
           },
           wire?.bytes ?? message.raw,
           message,
@@ -113,6 +130,7 @@ export class Reporter {
         size: batch ? Buffer.byteLength(message.raw) : size,
       };
       this.#bus.emit('message', wire ? asBytes(event, message) : event);
+      this.#noteEnds(place, event);
     });
   }
 
@@ -141,9 +159,16 @@ export class Reporter {
     rawBase64?: string,
   ): void {
     const seen = this.#seen(place, conversation, http);
-    this.#tell(place, size, (seq, late) =>
-      this.#bus.emit('invalid', { kind: 'invalid', seq, ...seen, ...late, reason, size, raw, rawBase64 }),
-    );
+    this.#tell(place, size, (seq, late) => {
+      this.#bus.emit('invalid', { kind: 'invalid', seq, ...seen, ...late, reason, size, raw, rawBase64 });
+      this.#noteEnds(place, { seq, ...seen });
+    });
+  }
+
+  #noteEnds({ unattributed, time, from, to }: Place, told: Omit<Told, 'time' | 'from' | 'to'>): void {
+    if (!unattributed) return;
+    const { seq, connection, stream, method, id } = told;
+    this.#unattributed.add({ seq, connection, stream, time, from, to, method, id });
   }
 
   stderr(frame: Frame, conversation: Conversation): void {

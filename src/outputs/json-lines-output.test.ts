@@ -32,6 +32,17 @@ test('every frame on the bus becomes a line, in the order of the bus', () => {
   bus.emit('http', httpEvent());
   bus.emit('stderr', { ...seen, kind: 'stderr', text: 't' });
   bus.emit('gap', { ...seen, kind: 'gap', cause: 'joined', bytes: 1, frames: undefined });
+  bus.emit('ends', {
+    kind: 'ends',
+    time,
+    message: seq,
+    method: 'm',
+    id: undefined,
+    connection,
+    stream,
+    from,
+    to,
+  });
   bus.emit('summary', {
     ...{ seconds: 1, bytes: 1, frames: { http: 1 }, methods: [], tools: [], servers: [], losses: {} },
     ...{ pending: 0, cancelled: 0, orphans: 0 },
@@ -39,7 +50,7 @@ test('every frame on the bus becomes a line, in the order of the bus', () => {
   for (const line of lines) assert.equal(objectionTo(line), undefined);
   assert.deepEqual(
     lines.map(({ kind }) => kind),
-    ['capture', 'message', 'invalid', 'http', 'stderr', 'gap', 'summary'],
+    ['capture', 'message', 'invalid', 'http', 'stderr', 'gap', 'ends', 'summary'],
   );
 });
 
@@ -54,6 +65,7 @@ test('the examples in docs/output.md are as the schema says, one of each kind an
   }
   assert.deepEqual([...kinds].sort(), [
     'capture',
+    'ends',
     'gap stdio',
     'http http',
     'invalid stdio',

@@ -3,6 +3,7 @@ import type { Bus } from '../bus.ts';
 import type { LineSink } from './file-writer.ts';
 import {
   formatCapture,
+  formatEnds,
   formatGap,
   formatHttp,
   formatInvalid,
@@ -19,6 +20,7 @@ export class JsonLinesOutput {
     bus.on('invalid', (event) => sink.write(formatInvalid(event)));
     bus.on('stderr', (event) => sink.write(formatStderr(event)));
     bus.on('http', (event) => sink.write(formatHttp(event)));
+    bus.on('ends', (event) => sink.write(formatEnds(event)));
     bus.on('gap', (event) => sink.write(formatGap(event)));
     bus.on('summary', (summary) => sink.write(formatSummary(summary)));
   }

@@ -3,6 +3,7 @@
 import type {
   CallStatistics,
   CaptureInfo,
+  EndsEvent,
   GapEvent,
   HttpEvent,
   InvalidEvent,
@@ -98,6 +99,19 @@ function leftRequest({ id, method, target, status }: LeftRequest): string {
 export function formatGap(event: GapEvent): string {
   const frames = event.frames === undefined ? '' : `,"frames":${event.frames}`;
   return `${head(event)},"cause":${JSON.stringify(event.cause)},"bytes":${event.bytes}${frames}}`;
+}
+
+/** It has turned out whose a message was. */
+export function formatEnds({ time, message, connection, stream, from, to }: EndsEvent): string {
+  return JSON.stringify({
+    kind: 'ends',
+    timestamp: timestamp(time),
+    message,
+    connection,
+    stream,
+    from: from && endpointObject(from),
+    to: to && endpointObject(to),
+  });
 }
 
 /** The first line: what was captured where, and how. */

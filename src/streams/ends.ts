@@ -173,6 +173,17 @@ export class Ends {
     return !stream.answered && address !== undefined && this.#local.has(address.ip);
   }
 
+  /** May it yet turn out who, on this machine, has written or read what is told of this stream now? */
+  mayTurnOut(stream: Stream): boolean {
+    const { carrier, source, destination } = stream;
+    const below = carrier === 'tls' && source && destination ? this.#carrying(source, destination) : stream;
+    if (!below) return false;
+    const missing = (end: 'writer' | 'reader', address: Address | undefined) =>
+      !this.whoWas(below[end], Number.POSITIVE_INFINITY) &&
+      (below.carrier !== 'tcp' || (address !== undefined && this.#local.has(address.ip)));
+    return below.carrier !== 'tls' && (missing('writer', source) || missing('reader', destination));
+  }
+
   /** Who was there at `time`, or came after: a frame may wait in the pipe for a process that is yet to begin. */
   whoWas({ pid, since }: End, time: number): Endpoint | undefined {
     return pid === undefined ? undefined : this.#processes.at(pid, Math.max(time, since));

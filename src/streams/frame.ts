@@ -42,8 +42,6 @@ export interface StreamRef {
   readonly carriedBy?: number | undefined;
   /** It may have carried bytes before the first that were seen. */
   readonly joined?: boolean;
-  /** Who reads it, as far as that is known by now, which may be later than the frame. */
-  readonly reader?: { readonly pid: number | undefined };
 }
 
 /** A request and its response, as HTTP sees them; one object, filled as the exchange goes on. */
@@ -110,6 +108,8 @@ export interface Frame {
   readonly size: number;
   readonly from: Endpoint | undefined;
   readonly to: Endpoint | undefined;
+  /** Who wrote or read it is not known, and may yet turn out. */
+  readonly unattributed?: true;
   readonly content: FrameContent;
   /** Present when HTTP carried it. */
   readonly http?: HttpFrame;

@@ -4,11 +4,11 @@ import type { Payload } from '../http/connection.ts';
 import type { Line } from '../protocols/lines.ts';
 import { PAYLOAD_CHUNK } from '../source/layout.ts';
 import type { Ends } from './ends.ts';
-import type { Endpoint, HttpExchange, HttpStep, LossCause, StreamItem } from './frame.ts';
+import type { Endpoint, Frame, HttpExchange, HttpStep, LossCause, StreamItem } from './frame.ts';
 import { RACE_NS } from './merge.ts';
 import type { ProcessTable } from './processes.ts';
 import { ReleaseQueue } from './release.ts';
-import type { Stream } from './stream.ts';
+import type { End, Stream } from './stream.ts';
 
 /** Bytes that are missing, and where. */
 interface Missing {
@@ -64,8 +64,7 @@ export class Outgoing {
       stream,
       offset: line.offset,
       size: line.size,
-      from: known ?? from(stream.written?.by(last)) ?? this.#ends.who(stream, 'writer', time),
-      to: this.#ends.whoWas(reader, time) ?? this.#ends.who(stream, 'reader', time),
+      ...this.#attributed(stream, known ?? from(stream.written?.by(last)), reader, time),
       content: line.content,
     }));
   }
@@ -80,8 +79,7 @@ export class Outgoing {
       stream,
       offset,
       size,
-      from: this.#ends.who(stream, 'writer', time),
-      to: this.#ends.whoWas(reader, time) ?? this.#ends.who(stream, 'reader', time),
+      ...this.#attributed(stream, undefined, reader, time),
       content,
       http,
     }));
@@ -116,6 +114,19 @@ export class Outgoing {
 
   end(stream: Stream, time: number): void {
     this.#enqueue(stream, time, 0, always, (at) => ({ kind: 'end', time: at, stream }));
+  }
+
+  /** @param reader Who that was when the frame came. */
+  #attributed(
+    stream: Stream,
+    writer: Endpoint | undefined,
+    reader: End,
+    time: number,
+  ): Pick<Frame, 'from' | 'to' | 'unattributed'> {
+    const from = writer ?? this.#ends.who(stream, 'writer', time);
+    const to = this.#ends.whoWas(reader, time) ?? this.#ends.who(stream, 'reader', time);
+    if ((from && to) || !this.#ends.mayTurnOut(stream)) return { from, to };
+    return { from, to, unattributed: true };
   }
 
   #both(stream: Stream, time: number): { from: Endpoint | undefined; to: Endpoint | undefined } {

@@ -138,6 +138,19 @@ describe('a frame whose reader nobody has seen yet', () => {
     assert.deepEqual(who(), ['client>?']);
   });
 
+  test('says, when it goes without, that this may yet turn out, and who it was can be asked', async () => {
+    const { tracker, frames, endpoint } = waiting();
+    await answers();
+    tracker.settled(2 * SECOND + 2 * MS);
+    assert.deepEqual(
+      frames().map(({ unattributed }) => unattributed),
+      [true],
+    );
+    assert.equal(tracker.whoAt(1, 'reader', 1 * MS), undefined);
+    endpoint(1, SERVER.pid, true, 3 * SECOND);
+    assert.deepEqual(tracker.whoAt(1, 'reader', 1 * MS), SERVER);
+  });
+
   test('does not wait once the stream has ended', async () => {
     const { tracker, eof, who } = waiting();
     eof(1, 2 * MS);

@@ -4,9 +4,9 @@ import { test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { Bus } from '../bus.ts';
-import type { GapEvent, InvalidEvent, MessageEvent, StderrEvent } from '../mcp/events.ts';
+import type { EndsEvent, GapEvent, InvalidEvent, MessageEvent, StderrEvent } from '../mcp/events.ts';
 import type { Endpoint } from '../streams/frame.ts';
-import { type ConsoleEvent, ConsoleView, formatEventLine } from './console.ts';
+import { type ConsoleEvent, ConsoleView, formatEndsLine, formatEventLine } from './console.ts';
 
 const client: Endpoint = { pid: 12345, comm: 'python' };
 const server: Endpoint = { pid: 12346, comm: 'python' };
@@ -191,6 +191,21 @@ const invalid: InvalidEvent = {
 const stderr: StderrEvent = { ...seen, kind: 'stderr', from: server, to: undefined, text: 'listening' };
 const gap: GapEvent = { ...seen, kind: 'gap', cause: 'ring-full', bytes: 12345, frames: 3 };
 
+const ends: EndsEvent = {
+  ...{ kind: 'ends', time: seen.time, connection: 1, stream: 1, from: client, to: server },
+  ...{ message: 12, method: 'initialize', id: { text: '0' } },
+};
+
+test('whose a message was is told when it turns out', () => {
+  const lineOf = (event: EndsEvent) =>
+    formatEndsLine(event, { color: false, buffers: false }).replace(/^\S+ /, '');
+  const both = 'python[12345] → python[12346]';
+  assert.equal(lineOf(ends), `${both} ENDS of #12 (initialize)`);
+  assert.equal(lineOf({ ...ends, method: undefined }), `${both} ENDS of #12 (id 0)`);
+  assert.equal(lineOf({ ...ends, method: undefined, id: undefined }), `${both} ENDS of #12`);
+  assert.equal(lineOf({ ...ends, method: 'a\x1b[2J' }), `${both} ENDS of #12 (a\\x1b[2J)`);
+});
+
 test('what is no message has its own tag', () => {
   assert.equal(bodyOf(invalid), `BAD  not JSON (1.21 KiB): "hello\\x1b[2J${'x'.repeat(67)}…"`);
   assert.equal(
@@ -237,9 +252,10 @@ test('the view writes a line for each frame on the bus', () => {
   bus.emit('invalid', invalid);
   bus.emit('stderr', stderr);
   bus.emit('gap', gap);
+  bus.emit('ends', ends);
   assert.deepEqual(
-    output.split('\n').map((line) => /REQ|BAD|LOG|LOST/.exec(line)?.[0]),
-    ['REQ', 'BAD', 'LOG', 'LOST', undefined],
+    output.split('\n').map((line) => /REQ|BAD|LOG|LOST|ENDS/.exec(line)?.[0]),
+    ['REQ', 'BAD', 'LOG', 'LOST', 'ENDS', undefined],
   );
 });
 

@@ -1,7 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The live display: one line for each frame. Everything captured is escaped. */
 import type { Bus } from '../bus.ts';
-import type { GapEvent, HttpEvent, InvalidEvent, MessageEvent, StderrEvent } from '../mcp/events.ts';
+import type {
+  EndsEvent,
+  GapEvent,
+  HttpEvent,
+  InvalidEvent,
+  MessageEvent,
+  StderrEvent,
+} from '../mcp/events.ts';
 import { formatEnds } from './ends.ts';
 import { escapeControl } from './escape.ts';
 import { formatBytes, formatCount, formatDuration, formatEndpoint, LOSS_WORDS } from './format.ts';
@@ -23,6 +30,7 @@ export class ConsoleView {
   constructor(bus: Bus, write: (text: string) => void, options: ConsoleOptions) {
     const show = (event: ConsoleEvent): void => write(`${formatEventLine(event, options)}\n`);
     bus.on('message', show).on('invalid', show).on('stderr', show).on('http', show).on('gap', show);
+    bus.on('ends', (event) => write(`${formatEndsLine(event, options)}\n`));
   }
 }
 
@@ -33,6 +41,14 @@ export function formatEventLine(event: ConsoleEvent, options: ConsoleOptions): s
   const line = `${paint('time', clock(event.time))} ${describe(event, paint)}${late}`;
   const box = options.buffers ? boxOf(event) : undefined;
   return box === undefined ? line : `${line}\n${box}`;
+}
+
+/** Whose a message was that was shown with a `?`. */
+export function formatEndsLine(event: EndsEvent, options: ConsoleOptions): string {
+  const paint = options.color ? inColour : asIs;
+  const subject = event.method ?? (event.id && `id ${event.id.text}`);
+  const what = subject === undefined ? '' : ` (${escapeControl(subject, 100)})`;
+  return `${paint('time', clock(event.time))} ${formatEnds(event)} ${paint('log', 'ENDS')} of #${event.message}${what}`;
 }
 
 function boxOf(event: ConsoleEvent): string | undefined {

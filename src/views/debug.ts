@@ -13,6 +13,7 @@ const EVENTS: readonly (keyof BusEvents)[] = [
   'stderr',
   'http',
   'gap',
+  'ends',
   'server',
   'summary',
 ];

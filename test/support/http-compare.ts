@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import type { HttpMessage, HttpTruth, Side, Sighting } from './http-truth.ts';
 import type { CaptureResult, OutputLine } from './mcpspy.ts';
-import { assertIsPeer, assertOrderly } from './truth.ts';
+import { isSlow } from './patience.ts';
+import { assertIsPeer, assertOrderly, withEnds } from './truth.ts';
 
 /** One captured line and what it should be. */
 export interface HttpMatch {
@@ -266,9 +267,12 @@ export function assertFaithfulHttp(
   sightings = truth.sightings(),
 ): HttpMatch[] {
   assert.equal(capture.code, 0, capture.stderr);
-  const lines = capture.lines.filter(
-    ({ kind, transport_type: type }) => (kind === 'message' || kind === 'invalid') && type === 'http',
-  );
+  if (!isSlow)
+    assert.deepEqual(
+      capture.lines.filter(({ kind }) => kind === 'ends'),
+      [],
+    );
+  const lines = withEnds(capture.lines).filter(({ transport_type: type }) => type === 'http');
   const matches = assertExchanges(lines, sightings);
   assertOrderly(capture);
   assertAnswered(matches);

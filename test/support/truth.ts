@@ -165,33 +165,34 @@ const firstDifference = (a: readonly string[], b: readonly string[]) => {
   return `at ${index}: captured ${a[index]?.slice(0, 200)}, sent ${b[index]?.slice(0, 200)}`;
 };
 
-/** Where who reads a line took longer to start than mcpspy waits for that, it is who reads the next one of the same stream. */
-function withLateReaders(lines: readonly OutputLine[]): readonly OutputLine[] {
-  const next = new Map<number, OutputLine>();
+/** Lines with what has turned out about them later: who reads them may take longer to start than mcpspy waits for that. */
+export function withEnds(lines: readonly OutputLine[]): readonly OutputLine[] {
+  const ends = new Map(lines.filter(({ kind }) => kind === 'ends').map((line) => [line['message'], line]));
   return lines
-    .toReversed()
+    .filter(({ kind }) => kind === 'message' || kind === 'invalid')
     .map((line) => {
-      const to = line['to'] ?? next.get(line['stream']);
-      if (!to) return line;
-      next.set(line['stream'], to);
-      const ends = line['stdio_transport'];
-      return { ...line, to, stdio_transport: { ...ends, to_pid: to['pid'], to_comm: to['comm'] } };
-    })
-    .toReversed();
+      const known = ends.get(line['seq']);
+      if (!known) return line;
+      ends.delete(line['seq']);
+      const { from, to } = known;
+      const both = { from_pid: from?.pid, from_comm: from?.comm, to_pid: to?.pid, to_comm: to?.comm };
+      return { ...line, from, to, ...(line['stdio_transport'] && { stdio_transport: both }) };
+    });
 }
 
 /**
  * The capture holds exactly these lines: between the right two processes, in order, each
  * once, byte for byte, on one connection a link.
- * @param late May readers take their time to start? An emulated machine needs it.
+ * @param late May it have turned out only later who they were? An emulated machine needs it.
  */
 export function assertExactly(capture: CaptureResult, truth: readonly Sent[], late = isSlow): Match[] {
-  const shown = capture.lines.filter(({ kind }) => kind === 'message' || kind === 'invalid');
+  if (!late)
+    assert.deepEqual(
+      capture.lines.filter(({ kind }) => kind === 'ends'),
+      [],
+    );
   const wanted = byEnds(truth.flatMap(messagesOf), ({ from, to }) => `${from.pid} → ${to.pid}`);
-  const captured = byEnds(
-    late ? withLateReaders(shown) : shown,
-    ({ from, to }) => `${from?.pid} → ${to?.pid}`,
-  );
+  const captured = byEnds(withEnds(capture.lines), ({ from, to }) => `${from?.pid} → ${to?.pid}`);
   const counts = (groups: ReadonlyMap<string, readonly unknown[]>) =>
     Object.fromEntries([...groups].map(([ends, { length }]) => [ends, length]));
   assert.deepEqual(counts(captured), counts(wanted), 'who sent how many lines to whom');
