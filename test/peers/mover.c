@@ -130,7 +130,7 @@ static struct {
 	struct io_uring_sqe *sqes;
 } ring;
 
-static ssize_t by_uring(int opcode, int fd, void *data, size_t length)
+static ssize_t by_uring_as(int opcode, int flags, int fd, void *data, size_t length)
 {
 	if (!ring.sqes) {
 		ring.fd = syscall(SYS_io_uring_setup, 4, &ring.params);
@@ -149,10 +149,11 @@ static ssize_t by_uring(int opcode, int fd, void *data, size_t length)
 
 	memset(sqe, 0, sizeof(*sqe));
 	sqe->opcode = opcode;
+	sqe->flags = flags;
 	sqe->fd = fd;
 	sqe->addr = (uint64_t)data;
 	sqe->len = length;
-	sqe->off = opcode == IORING_OP_WRITE || opcode == IORING_OP_READ ? (uint64_t)-1 : 0;
+	sqe->off = opcode == IORING_OP_SEND || opcode == IORING_OP_RECV ? 0 : (uint64_t)-1;
 	((uint32_t *)(ring.sq + ring.params.sq_off.array))[index] = index;
 	__atomic_store_n(tail, *tail + 1, __ATOMIC_RELEASE);
 	while (syscall(SYS_io_uring_enter, ring.fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
@@ -169,6 +170,36 @@ static ssize_t by_uring(int opcode, int fd, void *data, size_t length)
 		return -1;
 	}
 	return result;
+}
+
+static ssize_t by_uring(int opcode, int fd, void *data, size_t length)
+{
+	return by_uring_as(opcode, 0, fd, data, length);
+}
+
+/* By a buffer that the kernel has taken the pages of, and moves as such. */
+static ssize_t by_fixed_buffer(int opcode, int fd, void *data, size_t length)
+{
+	static char buffer[1 << 16] __attribute__((aligned(4096)));
+	static int registered;
+	struct iovec iov = { buffer, sizeof(buffer) };
+	ssize_t moved;
+
+	if (length > sizeof(buffer))
+		length = sizeof(buffer);
+	if (!registered) {
+		/* One that moves nothing makes the ring. */
+		by_uring(IORING_OP_NOP, -1, NULL, 0);
+		if (syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_BUFFERS, &iov, 1))
+			fail("io_uring_register");
+		registered = 1;
+	}
+	if (opcode == IORING_OP_WRITE_FIXED)
+		memcpy(buffer, data, length);
+	moved = by_uring(opcode, fd, buffer, length);
+	if (opcode == IORING_OP_READ_FIXED && moved > 0)
+		memcpy(data, buffer, moved);
+	return moved;
 }
 
 /* ---- vectors ------------------------------------------------------------------ */
@@ -251,6 +282,10 @@ static ssize_t put(const char *call, int fd, int is_pipe, size_t at, size_t leng
 		return sendfile(fd, source, &offset, length);
 	if (!strcmp(call, "uring"))
 		return by_uring(IORING_OP_WRITE, fd, data, length);
+	if (!strcmp(call, "uring-async"))
+		return by_uring_as(IORING_OP_WRITE, IOSQE_ASYNC, fd, data, length);
+	if (!strcmp(call, "uring-fixed"))
+		return by_fixed_buffer(IORING_OP_WRITE_FIXED, fd, data, length);
 	if (!strcmp(call, "uring-send"))
 		return by_uring(IORING_OP_SEND, fd, data, length);
 	int count = cut(iov, data, length);
@@ -398,6 +433,10 @@ static ssize_t take(const char *call, int fd, char *data, size_t length, int fla
 		return recvfrom(fd, data, length, flags, NULL, NULL);
 	if (!strcmp(call, "uring"))
 		return by_uring(IORING_OP_READ, fd, data, length);
+	if (!strcmp(call, "uring-async"))
+		return by_uring_as(IORING_OP_READ, IOSQE_ASYNC, fd, data, length);
+	if (!strcmp(call, "uring-fixed"))
+		return by_fixed_buffer(IORING_OP_READ_FIXED, fd, data, length);
 	if (!strcmp(call, "uring-recv"))
 		return by_uring(IORING_OP_RECV, fd, data, length);
 	if (!strcmp(call, "splice")) {

@@ -98,10 +98,10 @@ export class Movers {
   }
 }
 
-/** Everything captured from the mover of this name, in output order. */
+/** Everything captured from the mover of this name, in output order; not what turned out later, of who took its time. */
 export function linesOf(result: CaptureResult, name: string): OutputLine[] {
   const own = (end: OutputLine | undefined) => end?.['argv']?.includes(`name=${name}`);
-  return result.lines.filter((line) => own(line['from']) || own(line['to']));
+  return result.lines.filter((line) => line['kind'] !== 'ends' && (own(line['from']) || own(line['to'])));
 }
 
 /** The exact bytes of a captured frame; `undefined` when only a part of it was kept. */
