@@ -5,10 +5,20 @@ import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { cannotCapture } from '../../test/support/mcpspy.ts';
 import { withDescendants } from './descent.ts';
-import { LISTED_MAPPING, mappingsIn, parentagesIn } from './iterators.ts';
+import { LISTED_MAPPING, mappingsIn, parentagesIn, readAll } from './iterators.ts';
 import { mappedFiles } from './mapped-files.ts';
 import { readProcess } from './proc.ts';
 import { Programs, SCOPE } from './programs.ts';
+
+test('a list goes on where the kernel has passed a million that are not to be listed', () => {
+  const answers = ['a', undefined, undefined, 'b', ''];
+  const read = (_: number, piece: Buffer) => {
+    const answer = answers.shift();
+    if (answer === undefined) throw Object.assign(new Error('try again'), { code: 'EAGAIN' });
+    return piece.write(answer);
+  };
+  assert.equal(readAll(-1, read).toString(), 'ab');
+});
 
 test('a mapping’s key is that of /proc/PID/maps', () => {
   const list = Buffer.alloc(2 * LISTED_MAPPING.size);

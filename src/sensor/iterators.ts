@@ -36,11 +36,19 @@ export function readIterator(program: Pointer): Buffer {
   }
 }
 
-function readAll(fd: number): Buffer {
+/** @param read As read(2), of an iterator. */
+export function readAll(fd: number, read: (fd: number, piece: Buffer) => number = readSync): Buffer {
   const pieces: Buffer[] = [];
   for (;;) {
     const piece = Buffer.allocUnsafe(PIECE);
-    const length = readSync(fd, piece);
+    let length: number;
+    try {
+      length = read(fd, piece);
+    } catch (error) {
+      // It has passed a million objects, none of which was to be listed, and goes on from there (bpf_seq_read).
+      if ((error as NodeJS.ErrnoException).code === 'EAGAIN') continue;
+      throw error;
+    }
     if (length === 0) return Buffer.concat(pieces);
     pieces.push(piece.subarray(0, length));
   }

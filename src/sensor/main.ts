@@ -78,7 +78,7 @@ function watchTls(loaded: Programs, kind: UprobeKind): UprobeKind {
   news = new NewsReader(
     loaded.news,
     (batch) => watch.news(batch),
-    () => watch.lookAll(allPids(), loaded.mappings()),
+    () => watch.lookAgain(allPids(), loaded.mappings()),
   );
   return kind;
 }
@@ -90,7 +90,8 @@ function inScope(pid: number): boolean {
 /** Resolves when the probes are in place; what takes longer to be searched is probed later. */
 async function probed(known: readonly number[]): Promise<void> {
   if (!tls || !programs) return;
-  tls.lookAll(known, programs.mappings());
+  // To list what everybody has mapped takes long on a large machine.
+  if (known.length) tls.lookAll(known, programs.mappings());
   // Of the whole machine there is always one more.
   if (!wholeMachine) await Promise.race([tls.searched(), sleep(SEARCH_MS, undefined, { ref: false })]);
 }

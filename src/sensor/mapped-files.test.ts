@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   fdatasyncSync,
@@ -14,6 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import koffi from 'koffi';
 import {
   bringIn,
@@ -65,6 +68,22 @@ test('what is no regular file is not opened', () => {
   assert.equal(openFile('/dev/zero'), undefined);
   assert.equal(openFile('/proc/self/nothing'), undefined);
   assert.equal(openFile('/'), undefined);
+});
+
+test('who waits at the other end of a FIFO is not let go when it is looked at', async (context) => {
+  const directory = mkdtempSync(join(tmpdir(), 'mcpspy-test-'));
+  context.after(() => rmSync(directory, { recursive: true }));
+  const fifo = join(directory, 'fifo');
+  assert.equal(spawnSync('mkfifo', [fifo]).status, 0);
+  const writer = spawn('sh', ['-c', 'echo waiting; exec 3>"$0"; echo opened', fifo]);
+  context.after(() => writer.kill('SIGKILL'));
+  const said: string[] = [];
+  writer.stdout.on('data', (text) => said.push(String(text)));
+  await once(writer.stdout, 'data');
+  await sleep(100);
+  assert.equal(openNamed({ node: '1:1', path: fifo }), undefined);
+  await sleep(100);
+  assert.deepEqual(said, ['waiting\n']);
 });
 
 const libc = koffi.load('libc.so.6');

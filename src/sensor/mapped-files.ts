@@ -88,21 +88,34 @@ export function bringIn({ fd }: OpenFile, places: readonly { readonly offset: nu
   }
 }
 
+/** open(2): only what a path leads to; a device or FIFO is not told of it. */
+const O_PATH = 0o10000000;
+
 /** Opens a file; `undefined` when it is none, or not there. The caller closes it. */
 export function openFile(path: string): OpenFile | undefined {
-  let fd: number;
+  let place: number | undefined;
   try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    // Whose process is watched chooses where the path leads: to open a device may do something, if only to open it.
+    place = openSync(path, O_PATH);
+    if (!fstatSync(place).isFile()) return undefined;
+    return openRegular(`/proc/self/fd/${place}`);
   } catch {
     return undefined;
+  } finally {
+    if (place !== undefined) closeSync(place);
   }
-  const stat = fstatSync(fd, { bigint: true });
-  if (stat.isFile()) {
+}
+
+function openRegular(path: string): OpenFile {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stat = fstatSync(fd, { bigint: true });
     const node = nodeOf(stat.dev, stat.ino);
     return { fd, node, identity: [node, stat.size, stat.mtimeNs, stat.ctimeNs].join(':') };
+  } catch (error) {
+    closeSync(fd);
+    throw error;
   }
-  closeSync(fd);
-  return undefined;
 }
 
 /** @param device As stat(2) has it. */

@@ -4,6 +4,7 @@ import { closeSync } from 'node:fs';
 import { setImmediate as pause } from 'node:timers/promises';
 import { KnownFiles } from './known-files.ts';
 import { BpfError } from './libbpf.ts';
+import { MachineProbes } from './machine-probes.ts';
 import {
   bringIn,
   type MappedFile,
@@ -25,7 +26,7 @@ import { type Attachment, attachProbes, type Probe, type UprobeKind } from './up
 /** So long after its first probes a process's connections are looked at, milliseconds: less than ciphertext is watched for. */
 const SOCKETS_AFTER_MS = 200;
 /** So long a child that runs in its parent's memory has to become another program, as it nearly always does, milliseconds. */
-const VFORK_MS = 100;
+export const VFORK_MS = 100;
 /** What looking at one process may take, lest it keeps us busy by mapping files: milliseconds at once … */
 const LOOK_BURST_MS = 300;
 /** … and of each millisecond. */
@@ -91,7 +92,7 @@ export class TlsWatch {
   readonly #looking = new Map<string, Promise<TlsFile>>();
   #queue: Promise<unknown> = Promise.resolve();
   readonly #searches = new Set<Promise<void>>();
-  readonly #machine = new Map<string, readonly Attachment[]>();
+  readonly #machine = new MachineProbes((attachments) => this.#close(attachments));
   #closing: Attachment[] = [];
   #closer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -165,7 +166,8 @@ export class TlsWatch {
           break;
         case 'vfork':
           // Probes for what it does not call would take the time that those of the new program need.
-          setTimeout(() => this.look(pid), VFORK_MS).unref();
+          // Mostly it has ended by then, and that has been said already.
+          setTimeout(() => this.look(pid) || this.gone(pid), VFORK_MS).unref();
           break;
         case 'exec':
           this.#replaced(pid);
@@ -183,6 +185,7 @@ export class TlsWatch {
     if (!watched) return;
     watched.files.clear();
     watched.sockets = undefined;
+    this.#machine.left(pid);
   }
 
   /**
@@ -193,6 +196,13 @@ export class TlsWatch {
     const later = new Set<number>();
     this.#lookThrough(pids, mappings, { files: new Map(), later });
     if (later.size) this.#search(this.#lookLater(later, mappings));
+  }
+
+  /** The same when news may have been lost: who is not among `pids` has ended. */
+  lookAgain(pids: readonly number[], mappings: ReadonlyMap<number, readonly string[]>): void {
+    const there = new Set(pids);
+    for (const pid of [...this.#processes.keys()]) if (!there.has(pid)) this.gone(pid);
+    this.lookAll(pids, mappings);
   }
 
   async #lookLater(pids: Iterable<number>, mappings: ReadonlyMap<number, readonly string[]>): Promise<void> {
@@ -329,7 +339,11 @@ export class TlsWatch {
     const { wholeMachine, attached: tell } = this.#options;
     const attached = wholeMachine ? this.#machine : watched.attached;
     const { identity } = open;
-    if (!probes || attached.has(identity) || watched.refused.has(identity)) return;
+    if (!probes || watched.refused.has(identity)) return;
+    if (attached.has(identity)) {
+      if (wholeMachine) this.#machine.used(identity, watched.pid);
+      return;
+    }
     const attachments: Attachment[] = [];
     const put = (at: keyof TlsPrograms, list: readonly Probe[]) => {
       if (list.length) attachments.push(this.#put(watched, open, at, list));
@@ -340,6 +354,7 @@ export class TlsWatch {
       put('entry', probes.entry);
       if (wholeMachine) put('entry', probes.ciphertext);
       attached.set(identity, attachments);
+      if (wholeMachine) this.#machine.used(identity, watched.pid);
       if (!wholeMachine && probes.ciphertext.length) {
         this.#noteSockets(watched);
         watched.ciphertext.add(identity, () => this.#putAgain(watched, mapped, identity, probes.ciphertext));
@@ -397,6 +412,7 @@ export class TlsWatch {
     clearTimeout(watched.timer);
     this.#processes.delete(pid);
     watched.ciphertext.end();
+    this.#machine.left(pid);
     this.#close([...watched.attached.values()].flat());
   }
 
@@ -421,8 +437,7 @@ export class TlsWatch {
   close(): void {
     this.#stopped = true;
     for (const pid of [...this.#processes.keys()]) this.gone(pid);
-    this.#close([...this.#machine.values()].flat());
-    this.#machine.clear();
+    this.#machine.close();
   }
 }
 

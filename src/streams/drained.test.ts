@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { CLIENT, MS, result, rpc, SERVER, tracking } from '../../test/support/tracking.ts';
+import { CLIENT, MS, result, rpc, SECOND, SERVER, tracking } from '../../test/support/tracking.ts';
 
 /** Both directions of a conversation that was there before, by pipes; its first exchange is over. */
 function joined() {
@@ -56,6 +56,24 @@ describe('a reader that leaves its bytes to a writer whose call has not returned
     answers(`${result(3)}\n`, 231 * MS);
     tracker.settled(240 * MS);
     assert.deepEqual(texts().slice(2), [result(2), result(3)]);
+  });
+
+  test('counts anew where the kernel numbers an idle stream anew: times are those of then', () => {
+    const { tracker, data, announce, endpoint, frames } = joined();
+    announce(3, { joined: true });
+    endpoint(3, CLIENT.pid, false);
+    endpoint(3, SERVER.pid, true);
+    const length = rpc(5).length + 1;
+    data(3, `${rpc(5)}\n`, 10 * MS, { offset: 0 });
+    data(3, '', 11 * MS, { offset: length, fromReader: true, pid: SERVER.pid });
+    // The reader ahead of the writer's call.
+    data(3, '', 12 * MS, { offset: 2 * length, fromReader: true, pid: SERVER.pid });
+    data(3, `${rpc(6)}\n`, 13 * MS, { offset: length });
+    tracker.settled(20 * MS);
+    announce(4, { joined: true, inode: 1003, time: 3600 * SECOND });
+    data(4, `${rpc(7)}\n`, 3600 * SECOND, { offset: 0 });
+    tracker.settled(3601 * SECOND);
+    assert.equal(frames().at(-1)?.time, 3600 * SECOND);
   });
 
   test('learns how far the counts are apart from a call that had returned', () => {

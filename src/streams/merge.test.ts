@@ -204,7 +204,7 @@ describe('bytes of a stream', () => {
   test('that the kernel numbers from 0 again go on without a gap', () => {
     const { merge, text } = collected();
     merge.data(dataOf(0, 'one', READER));
-    merge.restart();
+    merge.restart(false);
     const { merge: fresh } = collected();
     assert.equal(merge.position, fresh.position);
     assert.equal(text(), 'one');
@@ -341,7 +341,7 @@ describe('a loss', () => {
     merge.data(dataOf(0, 'one'));
     merge.gap(gapOf(3, 10));
     merge.data(dataOf(20, 'two'));
-    merge.restart();
+    merge.restart(false);
     assert.deepEqual(short(), ['one', '10 ring-full ?', '7 unknown ?', 'two']);
     assert.equal(merge.waiting, false);
   });
@@ -424,7 +424,13 @@ class Model {
     const owned = this.#take(from, to);
     if (step.unseen) {
       if (owned < to)
-        this.#lose(owned, to, { cause: 'splice', fate: step.fate, fromReader: true, known: false });
+        this.#lose(owned, to, {
+          mayArrive: true,
+          cause: 'splice',
+          fate: step.fate,
+          fromReader: true,
+          known: false,
+        });
     } else this.#move(from < this.#blindEnd ? from : owned, to, owned, step);
   }
 

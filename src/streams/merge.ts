@@ -116,10 +116,14 @@ export class Merge<T> {
     this.#shared = undefined;
   }
 
-  /** The kernel numbers this stream's bytes from 0 again; nothing more will come under the old numbers. */
-  restart(): void {
+  /**
+   * The kernel numbers this stream's bytes from 0 again; nothing more will come under the old numbers.
+   * @param joined As at the beginning.
+   */
+  restart(joined: boolean): void {
     this.expire(Number.POSITIVE_INFINITY);
     this.#position = 0;
+    this.#joining = joined ? { bytes: 0, last: 0 } : undefined;
     this.#ahead = undefined;
     this.#shared = undefined;
   }

@@ -80,7 +80,7 @@ export class Stream implements StreamRef {
   /** The time under which its last frame or gap went into the queue. */
   lastOut: number;
   /** Where its reader leaves the bytes to its writer. */
-  drained?: Drained;
+  drained: Drained | undefined;
   /** Bytes seen since the last line end. */
   unframed = 0;
   readonly joined: boolean;

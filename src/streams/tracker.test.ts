@@ -169,6 +169,24 @@ describe('a frame whose reader nobody has seen yet', () => {
   });
 });
 
+describe('a stream that the kernel had forgotten while it was idle', () => {
+  test('goes on: what is read before its write has returned is told once', () => {
+    const { tracker, announce, endpoint, data, texts } = connected(1);
+    data(1, `${rpc(1)}\n`, 1 * MS);
+    tracker.settled(1 * SECOND);
+    const time = 3600 * SECOND;
+    announce(2, { joined: true, inode: 1001, time });
+    endpoint(2, SERVER.pid, true, time);
+    // The server's read returns first; the kernel has no count of the writer's yet.
+    data(2, `${rpc(2)}\n`, time, { offset: 0, fromReader: true, pid: SERVER.pid, fd: 0 });
+    endpoint(2, CLIENT.pid, false, time);
+    // The write returns: it begins where reading is, and tells its own bytes behind that.
+    data(2, `${rpc(2)}\n`, time + 1 * MS, { offset: rpc(2).length + 1 });
+    tracker.settled(time + 3 * SECOND);
+    assert.deepEqual(texts(), [rpc(1), rpc(2)]);
+  });
+});
+
 describe('an end that no call has shown', () => {
   const outside: Holder = { pid: 300, comm: 'outside', exe: '/bin/outside', fd: 7, inScope: false };
 

@@ -284,17 +284,19 @@ export class Tracker implements RecordSink {
     const named = this.#table.named(told);
     const pair = named && isPair(told, named) ? named : undefined;
     const record = pair || !named ? told : { ...told, pair: 0 };
+    // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
+    const joined = record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls';
     const before = this.#table.renumbered(record);
     if (before) {
-      before.merge.restart();
+      before.merge.restart(joined);
       before.written = undefined;
+      before.drained = undefined;
       if (before.stopped) this.#verdicts.stop(record.stream, before.stopped);
       return before;
     }
     const socket = this.#sockets.link(record, pair);
     const stream = new Stream(record, {
-      // Of TCP the kernel knows the place of each byte, of TLS there is one end only.
-      merge: new Merge(this.#merged, record.joined && record.carrier !== 'tcp' && record.carrier !== 'tls'),
+      merge: new Merge(this.#merged, joined),
       framer: new LineFramer({ maxSize: this.#options.maxMessage, joined: record.joined }),
       socket,
     });
