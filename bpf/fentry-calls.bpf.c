@@ -215,7 +215,7 @@ static __always_inline int error_written(struct pt_regs *regs, s64 length, struc
 	struct file *file;
 	u32 format;
 
-	if (length <= 0 || !watched() || waits(bpf_get_current_pid_tgid()))
+	if (length <= 0 || !watched() || waits())
 		return 0;
 	file = file_of(2);
 	format = BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT;

@@ -26,7 +26,7 @@ static __always_inline s64 result_of(void *ctx)
 
 static __always_inline int call_exits(struct file *file, struct iov_iter *iter, int reading, s64 result)
 {
-	if (result < 0 || !file || !in_scope(bpf_get_current_pid_tgid() >> 32))
+	if (result < 0 || !file || !in_scope(bpf_get_current_pid_tgid() >> 32) || waits())
 		return 0;
 	if (result)
 		call_moved(file, iter, reading, result);

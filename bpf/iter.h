@@ -67,6 +67,22 @@ static __always_inline struct thread_call *this_call(u64 flags)
 	return bpf_task_storage_get(&thread_calls, bpf_get_current_task_btf(), NULL, flags);
 }
 
+/* Threads that may be in a call which they entered past the hooks, or when nobody knew that they are watched. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u32); /* tid */
+	__type(value, u32);
+} waiting SEC(".maps");
+
+/* Is this thread in such a call? Its exit tells of it (waiting.h). */
+static __always_inline int waits(void)
+{
+	u32 thread = bpf_get_current_pid_tgid();
+
+	return !this_call(0) && bpf_map_lookup_elem(&waiting, &thread);
+}
+
 static __always_inline u64 iovec_of(struct iov_iter *iter)
 {
 	struct iov_iter___before_6_4 *before = (void *)iter;

@@ -148,6 +148,49 @@ static __noinline int compat_call(u64 number, s32 fd, long result)
 	return moved_unseen(file_of(fd), fd, !writes, result, LOSS_COMPAT);
 }
 
+/* Bytes that stay where they are, or are none of the stream's. */
+static __always_inline int call_looks_only(u32 call, struct pt_regs *regs)
+{
+	u64 flags = 0;
+
+	if (call == CALL_RECVFROM || call == CALL_RECVMMSG)
+		flags = CALL_ARG3(regs);
+	else if (call == CALL_RECVMSG)
+		flags = CALL_ARG2(regs);
+	return flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE);
+}
+
+/* Have these segments room for anything? Of many, one has. */
+static __noinline int have_room(u64 segments, u64 count)
+{
+	if (count > 8)
+		return 1;
+	for (u32 i = 0; i < 8; i++) {
+		struct iovec segment = {};
+
+		if (i >= count)
+			break;
+		bpf_probe_read_user(&segment, sizeof(segment), (void *)(segments + i * sizeof(segment)));
+		if (segment.iov_len)
+			return 1;
+	}
+	return 0;
+}
+
+/* Could a call that reads have taken anything? */
+static __always_inline int has_room(u32 call, struct pt_regs *regs)
+{
+	u64 memory = CALL_ARG1(regs), count = CALL_ARG2(regs);
+
+	if (call == CALL_RECVMSG) {
+		struct user_msghdr message = {};
+
+		bpf_probe_read_user(&message, sizeof(message), (void *)memory);
+		return have_room((u64)message.msg_iov, message.msg_iovlen);
+	}
+	return call == CALL_READV ? have_room(memory, count) : !!count;
+}
+
 static __always_inline int call_returns(struct pt_regs *regs, long result)
 {
 	u64 number = CALL_NR(regs);
@@ -186,15 +229,16 @@ static __always_inline int call_returns(struct pt_regs *regs, long result)
 	case CALL_MMAP:
 		return mapped(CALL_ARG4(regs), CALL_ARG2(regs), CALL_ARG3(regs));
 	}
+	if (call_looks_only(call, regs))
+		return 0;
 	if (!result) {
-		if (reads(call))
+		/* Nothing comes of a call that has room for nothing, either. */
+		if (reads(call) && has_room(call, regs))
 			ended(file_of(fd), fd);
 		return 0;
 	}
 	switch (call) {
 	case CALL_RECVFROM:
-		if (CALL_ARG3(regs) & (MSG_PEEK | MSG_OOB))
-			return 0;
 	case CALL_READ:
 	case CALL_WRITE:
 	case CALL_SENDTO:
@@ -203,13 +247,9 @@ static __always_inline int call_returns(struct pt_regs *regs, long result)
 	case CALL_WRITEV:
 		return segments_moved(fd, reads(call), result, CALL_ARG1(regs), CALL_ARG2(regs));
 	case CALL_RECVMSG:
-		if (CALL_ARG2(regs) & (MSG_PEEK | MSG_OOB))
-			return 0;
 	case CALL_SENDMSG:
 		return message_moved(fd, reads(call), result, CALL_ARG1(regs), 0);
 	case CALL_RECVMMSG:
-		if (CALL_ARG3(regs) & (MSG_PEEK | MSG_OOB))
-			return 0;
 	case CALL_SENDMMSG: {
 		struct batch batch = {
 			.messages = CALL_ARG1(regs),

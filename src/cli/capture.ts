@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Wires the rooms of one capture: sensor → source → streams → mcp → bus → views and outputs. */
-import { existsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import { isatty } from 'node:tty';
 import { Bus } from '../bus.ts';
@@ -23,6 +23,7 @@ import { Tracker } from '../streams/tracker.ts';
 import { ConsoleView } from '../views/console.ts';
 import { DebugView } from '../views/debug.ts';
 import { formatSummaryText } from '../views/summary.ts';
+import { Clock, monotonic } from './clock.ts';
 import { CliError, EXIT, writeMessage } from './errors.ts';
 import { Garbage } from './garbage.ts';
 import { LossCounter } from './losses.ts';
@@ -35,8 +36,6 @@ import { VERSION } from './version.ts';
 const MESSAGES_BEGUN = 8;
 /** How long no watched process must be left, milliseconds. */
 const EMPTY_MS = 100;
-
-const monotonic = () => Number(process.hrtime.bigint());
 
 export class Capture {
   readonly sensor: Sensor;
@@ -55,7 +54,7 @@ export class Capture {
   readonly #display: LineSink | undefined;
   readonly #messages: LineSink;
   readonly #outputs: Outputs;
-  readonly #clockOffset: number;
+  readonly #clock = new Clock();
   readonly #startedAt: number;
   #ending: NodeJS.Timeout | undefined;
   readonly stop: () => void;
@@ -78,12 +77,7 @@ export class Capture {
         EXIT.noPrivilege,
         'needs root to load its kernel programs; run it with sudo, or "mcpspy doctor" to see what is missing',
       );
-    for (const pid of options.pid)
-      if (!existsSync(`/proc/${pid}`))
-        throw new CliError(
-          EXIT.usage,
-          `there is no process ${pid} to watch; give the pid of a running process`,
-        );
+    for (const pid of options.pid) checkProcess(pid);
     // The sensor loads while the outputs are being opened.
     const sensor = early ?? new Sensor();
     const starting = sensor.start({
@@ -127,7 +121,6 @@ export class Capture {
     this.stop = resolve;
     // A watched command goes on, and ends with its own status, even if nobody listens any more.
     if (display === 'stdout') outputs.whenAllClosed(this.stop);
-    this.#clockOffset = (performance.timeOrigin + performance.now()) * 1e6 - monotonic();
     this.#startedAt = performance.now();
 
     const stdoutTaken = options.output.some(isStdout);
@@ -136,9 +129,9 @@ export class Capture {
     this.#display = options.quiet ? undefined : target === 'stdout' ? outputs.open('-') : this.#messages;
     this.#subscribe(target);
 
-    const analyzerOptions = { allJsonRpc: options.allJsonrpc, clockOffset: this.#clockOffset };
+    const wall = (time: number) => this.#clock.wall(time);
     const control = streamControl(() => this.#tracker);
-    const analyzer = new Analyzer(this.#bus, control, analyzerOptions);
+    const analyzer = new Analyzer(this.#bus, control, { allJsonRpc: options.allJsonrpc, wall });
     this.#analyzer = analyzer;
     limitRoom(MESSAGES_BEGUN * options.maxMessage);
     this.#tracker = new Tracker(
@@ -172,6 +165,7 @@ export class Capture {
     const garbage = new Garbage();
     this.#reader = new RingReader(mappings, sink, (busy) => {
       this.#flush();
+      this.#clock.look();
       if (garbage.look(busy)) this.#debug('garbage was collected');
       if (endsWithProcesses && !this.#tracker.processes.watched) this.#endSoon();
     });
@@ -268,7 +262,7 @@ export class Capture {
   #captureInfo(): CaptureInfo {
     const { pid, output, maxMessage, ringSize, allJsonrpc } = this.#options;
     return {
-      time: monotonic() + this.#clockOffset,
+      time: this.#clock.wall(monotonic()),
       version: VERSION,
       host: os.hostname(),
       kernel: os.release(),
@@ -276,6 +270,24 @@ export class Capture {
       backend: this.#ready.backend,
       options: { pid, output, max_message: maxMessage, ring_size: ringSize, all_jsonrpc: allJsonrpc },
     };
+  }
+}
+
+/** @throws CliError unless this is the pid of a process that runs. */
+function checkProcess(pid: number): void {
+  const group = threadGroup(pid);
+  if (group === undefined)
+    throw new CliError(EXIT.usage, `there is no process ${pid} to watch; give the pid of a running process`);
+  if (group !== pid)
+    throw new CliError(EXIT.usage, `${pid} is a thread of process ${group}; watch that with --pid ${group}`);
+}
+
+/** The process that this pid, or thread id, is of: proc_pid_status(5). */
+function threadGroup(id: number): number | undefined {
+  try {
+    return Number(/^Tgid:\s+(\d+)/m.exec(readFileSync(`/proc/${id}/status`, 'latin1'))?.[1]);
+  } catch {
+    return undefined;
   }
 }
 
@@ -320,7 +332,7 @@ function openOutputs(options: CaptureOptions): Outputs {
     const sink = openOutput(path, {
       append: options.append,
       noClobber: !options.clobber,
-      owner: user && { uid: user.uid, gid: user.gid },
+      owner: user && { uid: user.uid, gid: user.gid, name: user.listed ? user.name : undefined },
       onFailure: (sentence) => {
         failed = true;
         writeMessage(sentence);

@@ -38,7 +38,7 @@ function capture() {
   const analyzer = new Analyzer(
     bus,
     streamControl(() => tracker),
-    { allJsonRpc: false, clockOffset: 0 },
+    { allJsonRpc: false, wall: (time) => time },
   );
   const tracker: Tracker = new Tracker(
     { maxMessage: 1 << 20 },

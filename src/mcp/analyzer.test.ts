@@ -94,7 +94,7 @@ function analyzing(facts: Readonly<Record<number, StreamFacts>>, allJsonRpc = fa
         streams.get(stream)?.from?.pid === writer && streams.get(stream)?.to?.pid === reader,
       descends,
     },
-    { allJsonRpc, clockOffset: CLOCK_OFFSET },
+    { allJsonRpc, wall: (time) => time + CLOCK_OFFSET },
   );
 
   let now = 0;

@@ -13,8 +13,8 @@ export type { StreamControl } from './stream-control.ts';
 export interface AnalyzerOptions {
   /** Show JSON-RPC of other protocols too. */
   readonly allJsonRpc: boolean;
-  /** Added to CLOCK_MONOTONIC to give wall-clock nanoseconds. */
-  readonly clockOffset: number;
+  /** The wall clock, nanoseconds since the epoch, at a moment of CLOCK_MONOTONIC. */
+  readonly wall: (time: number) => number;
 }
 
 export class Analyzer {
@@ -23,7 +23,7 @@ export class Analyzer {
   readonly #http: HttpAnalyzer;
 
   constructor(bus: Bus, control: StreamControl, options: AnalyzerOptions) {
-    const reporter = new Reporter(bus, control, options.clockOffset);
+    const reporter = new Reporter(bus, control, options.wall);
     this.#reporter = reporter;
     let last = 0;
     const number = () => ++last;

@@ -34,17 +34,17 @@ export type HttpParts = Pick<HttpEvent, 'end' | 'durationMs' | 'size' | 'body' |
 
 export class Reporter {
   readonly #bus: Bus;
-  readonly #clockOffset: number;
+  readonly #wall: (time: number) => number;
   readonly #hops = new Hops();
   readonly #outbox = new Outbox();
   readonly #unattributed: Unattributed;
   #seq = 0;
 
-  /** @param clockOffset Added to CLOCK_MONOTONIC to give wall-clock nanoseconds. */
-  constructor(bus: Bus, control: Pick<StreamControl, 'whoAt'>, clockOffset: number) {
+  /** @param wall The wall clock, nanoseconds since the epoch, at a moment of CLOCK_MONOTONIC. */
+  constructor(bus: Bus, control: Pick<StreamControl, 'whoAt'>, wall: (time: number) => number) {
     this.#bus = bus;
     this.#unattributed = new Unattributed(control);
-    this.#clockOffset = clockOffset;
+    this.#wall = wall;
   }
 
   /** `key` has something kept back, from `time` on, and may yet show itself to be MCP. */
@@ -72,7 +72,7 @@ export class Reporter {
   #attribute(time: number): void {
     for (const { seq: message, method, id, connection, stream, from, to } of this.#unattributed.take()) {
       if (to) this.#hops.read(message, to.pid);
-      const at = time + this.#clockOffset;
+      const at = this.#wall(time);
       this.#bus.emit('ends', { kind: 'ends', time: at, message, method, id, connection, stream, from, to });
     }
   }
@@ -197,7 +197,7 @@ export class Reporter {
 
   /** Tells what is known of a conversation's two sides. */
   announce(conversation: Conversation, time: number): void {
-    const event = serverEvent(conversation, time + this.#clockOffset);
+    const event = serverEvent(conversation, this.#wall(time));
     this.#outbox.put(time, 0, () => this.#bus.emit('server', event));
   }
 
@@ -208,7 +208,7 @@ export class Reporter {
 
   #seen(place: Place, conversation: Conversation, http: HttpInfo | undefined) {
     const seen = {
-      time: place.time + this.#clockOffset,
+      time: this.#wall(place.time),
       transport: http ? ('http' as const) : ('stdio' as const),
       connection: conversation.connection,
       stream: place.stream.id,

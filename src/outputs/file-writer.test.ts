@@ -225,6 +225,31 @@ test('a descriptor that is not open is refused', () => {
   assert.throws(() => openOutput('/dev/fd/999999'), OutputError);
 });
 
+test("root opens with the user's groups, and not with its own", { skip: !isRoot && 'needs root' }, () => {
+  const own = process.getgroups?.() ?? [];
+  const of = (name: string, gid: number) => {
+    const path = join(folder, name);
+    mkdirSync(path);
+    chownSync(path, 0, gid);
+    chmodSync(path, 0o770);
+    return join(path, 'file');
+  };
+  chmodSync(folder, 0o711);
+  try {
+    // As sudo leaves it: root's.
+    process.setgroups?.([0]);
+    const ofRoot = of('of-root', 0);
+    assert.throws(() => openOutput(ofRoot, { owner: NOBODY }), /permission denied/);
+    // Debian's "games" is a member of no group but its own, which the group database tells.
+    const games = { uid: NOBODY.uid, gid: NOBODY.gid, name: 'games' };
+    openOutput(of('of-nogroup', NOBODY.gid), { owner: games }).close();
+    assert.throws(() => openOutput(ofRoot, { owner: games }), /permission denied/);
+    assert.deepEqual(process.getgroups?.(), [0]);
+  } finally {
+    process.setgroups?.(own);
+  }
+});
+
 test("root opens a user's file with the rights of the user", { skip: !isRoot && 'needs root' }, () => {
   const open = join(folder, 'open');
   mkdirSync(open);

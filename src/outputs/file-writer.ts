@@ -29,13 +29,21 @@ export interface LineSink {
   close(): void;
 }
 
+/** Somebody whose rights are to be had. */
+export interface User {
+  readonly uid: number;
+  readonly gid: number;
+  /** By which the system knows the groups of which they are a member, if it does. */
+  readonly name?: string | undefined;
+}
+
 export interface OutputOptions {
   /** Continue an existing file, on a line of its own. */
   readonly append?: boolean | undefined;
   /** Refuse to touch an existing file. */
   readonly noClobber?: boolean | undefined;
   /** For root only: open with the rights of this user, who is to own the file. */
-  readonly owner?: { readonly uid: number; readonly gid: number } | undefined;
+  readonly owner?: User | undefined;
   /** Called once when writing fails, with one sentence for the user. */
   readonly onFailure?: ((sentence: string) => void) | undefined;
   /** Called once when the reader at the other end has gone (EPIPE). */
@@ -102,12 +110,22 @@ function prepareFile(path: string, fd: number, stats: Stats, options: OutputOpti
   if (!options.append) ftruncateSync(fd);
 }
 
-/** Runs `action` with the effective ids of `user`, so that root's rights open nothing for them. */
-function asUser<Result>(user: OutputOptions['owner'], action: () => Result): Result {
-  const { getegid, setegid, seteuid } = process;
-  if (user === undefined || process.geteuid?.() !== 0 || !getegid || !setegid || !seteuid) return action();
+/** Its types leave this one out (node's process.md). */
+interface Initgroups {
+  readonly initgroups?: (user: string, extraGroup: number) => void;
+}
+
+/** Runs `action` with the effective ids and the groups of `user`, so that root's rights open nothing for them, and theirs do. */
+function asUser<Result>(user: User | undefined, action: () => Result): Result {
+  const { getegid, setegid, seteuid, getgroups, setgroups, initgroups } = process as typeof process &
+    Initgroups;
+  if (user === undefined || process.geteuid?.() !== 0) return action();
+  if (!getegid || !setegid || !seteuid || !getgroups || !setgroups || !initgroups) return action();
   const gid = getegid();
-  // The group first: without root's effective id it could not be changed any more.
+  const groups = getgroups();
+  // The groups first: without root's effective id they could not be changed any more.
+  if (user.name === undefined) setgroups([user.gid]);
+  else initgroups(user.name, user.gid);
   setegid(user.gid);
   try {
     seteuid(user.uid);
@@ -115,6 +133,7 @@ function asUser<Result>(user: OutputOptions['owner'], action: () => Result): Res
   } finally {
     seteuid(0);
     setegid(gid);
+    setgroups(groups);
   }
 }
 

@@ -6,7 +6,7 @@ import { BpfError } from './libbpf.ts';
 import { preemptsItself } from './preemption.ts';
 import { Programs } from './programs.ts';
 import { type UprobeSupport, uprobeSupport } from './uprobes.ts';
-import { waitingThreads } from './waiting.ts';
+import { threadsOf } from './waiting.ts';
 
 export interface LoadOptions {
   /** Bytes, a power of two, at least one page. */
@@ -85,7 +85,7 @@ export function load(options: LoadOptions, prepare: (programs: Programs) => void
       });
       try {
         prepare(programs);
-        programs.attach(fentry && running ? waitingThreads(running(programs)) : []);
+        programs.attach(fentry && running ? threadsOf(running(programs)) : []);
       } catch (error) {
         programs.close();
         throw error;

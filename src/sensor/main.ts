@@ -24,6 +24,7 @@ import { PeerFinder, peersOf } from './tcp-peers.ts';
 import { TlsWatch } from './tls.ts';
 import { likelyLibraries } from './tls-files.ts';
 import type { UprobeKind } from './uprobes.ts';
+import { isElsewhere } from './waiting.ts';
 
 const LOSS_INTERVAL_MS = 1000;
 /** So long the beginning waits for files that have to be searched for their TLS library. */
@@ -111,7 +112,7 @@ async function start(message: StartMessage): Promise<void> {
   programs = loaded.programs;
   const uprobes = watchTls(programs, loaded.uprobes.kind);
   const marked = watch(programs, message.pids);
-  programs.hooksComplete();
+  programs.hooksComplete(isElsewhere);
   const known = wholeMachine ? allPids() : [...marked];
   const ignored = new Set([process.pid, ...message.ignore]);
   // Only then: who is told that mcpspy watches may let go what it held back.

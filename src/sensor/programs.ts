@@ -201,7 +201,7 @@ export class Programs {
 
   /**
    * From here on the kernel watches what is in scope.
-   * @param waiting Threads in calls that began before.
+   * @param waiting Threads that may be in calls which have begun before.
    * @throws BpfError where the kernel refuses.
    */
   attach(waiting: readonly number[] = []): void {
@@ -226,16 +226,22 @@ export class Programs {
 
   #watchWaiting(threads: readonly number[]): void {
     for (const thread of threads) {
-      // More than the map holds wait at a very large machine only: their first call goes unseen.
+      // More than the map holds are there at a very large machine only: the call that they are in goes unseen.
       libbpf().update(this.#fd('waiting'), u32(thread), u32(0), 0);
     }
     this.#waiting = this.#attach('sys_exit');
   }
 
-  /** All hooks are in place and the scope is set: whatever is called from now on is seen by the hooks. */
-  hooksComplete(): void {
+  /**
+   * All hooks are in place and the scope is set: whatever is called from now on is seen by the hooks.
+   * @param isElsewhere Is this thread, for sure, in no call that moves bytes?
+   */
+  hooksComplete(isElsewhere: (thread: number) => boolean): void {
+    if (!this.#waiting) return;
     const yes = Buffer.from([1, 0, 0, 0]);
-    if (this.#waiting) check('hooks', libbpf().update(this.#fd('.data.hooks'), Buffer.alloc(4), yes, 0));
+    check('hooks', libbpf().update(this.#fd('.data.hooks'), Buffer.alloc(4), yes, 0));
+    const fd = this.#fd('waiting');
+    for (const key of [...keysOf(fd, 4)]) if (isElsewhere(key.readUInt32LE())) libbpf().remove(fd, key);
   }
 
   /** Leaves system calls alone as soon as nobody waits any more. `lives`: is there such a thread? */

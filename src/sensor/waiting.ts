@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** Threads that are in a system call which began before the kernel programs were there (proc_pid_syscall(5)). */
+/** Threads that may be in a system call which began before the kernel programs were there (proc_pid_syscall(5)). */
 import { readdirSync, readFileSync } from 'node:fs';
 
 /**
@@ -20,26 +20,24 @@ export function callNumber(text: string): number | undefined {
   return number === undefined ? undefined : Number(number);
 }
 
-function waits(pid: number, thread: string): boolean {
+/** Is this thread in none of these calls now, for sure? Of one that runs, that is not known. */
+export function isElsewhere(thread: number): boolean {
   try {
-    const number = callNumber(readFileSync(`/proc/${pid}/task/${thread}/syscall`, 'latin1'));
-    return number !== undefined && CALLS.has(number);
+    const number = callNumber(readFileSync(`/proc/${thread}/syscall`, 'latin1'));
+    return number !== undefined && !CALLS.has(number);
   } catch {
-    return false;
+    return true;
   }
 }
 
-/** The threads of these processes that wait in such a call now. */
-export function waitingThreads(pids: Iterable<number>): number[] {
+/** All threads of these processes. */
+export function threadsOf(pids: Iterable<number>): number[] {
   const found: number[] = [];
-  for (const pid of pids) {
-    let threads: string[];
+  for (const pid of pids)
     try {
-      threads = readdirSync(`/proc/${pid}/task`);
+      found.push(...readdirSync(`/proc/${pid}/task`).map(Number));
     } catch {
-      continue;
+      // It has ended.
     }
-    found.push(...threads.filter((thread) => waits(pid, thread)).map(Number));
-  }
   return found;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What is wrong before anything is captured: one sentence, one JSON line, the right status. */
 import assert from 'node:assert/strict';
-import { chmodSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type Ended, finish, mcpspy } from '../support/command.ts';
@@ -49,6 +49,9 @@ for (const [args, about] of WRONG) {
 
 test('a pid that does not exist is a usage error', { skip: isRoot }, async () => {
   complains(await mcpspy(['--pid', '4194305']), 2, /no process 4194305/);
+  const thread = readdirSync('/proc/self/task').find((task) => Number(task) !== process.pid);
+  const named = new RegExp(`${thread} is a thread of process ${process.pid}`);
+  complains(await mcpspy(['--pid', String(thread)]), 2, named);
 });
 
 test('an unprivileged user is told to use sudo, with status 3', { skip: isRoot }, async () => {

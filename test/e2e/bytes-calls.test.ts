@@ -15,6 +15,7 @@ import {
   request,
 } from '../support/mover.ts';
 import { assertOutput } from '../support/schema.ts';
+import { PYTHON } from '../support/truth.ts';
 
 const FILE_WRITES = ['write', 'writev', 'pwritev2'];
 const FILE_READS = ['read', 'readv', 'preadv2'];
@@ -145,3 +146,40 @@ test('1024 segments of a few bytes in one call, empty ones among them', { skip: 
   };
   await assertCaptured(movements);
 });
+
+/** Reads some of what comes, then into nothing by each call that can, then the rest. */
+const EMPTY_READS = `
+import os, socket, sys
+ours, theirs = socket.socketpair() if sys.argv[1] == 'socketpair' else (None, None)
+if ours is None:
+    end, start = os.pipe()
+else:
+    end, start = ours.detach(), theirs.detach()
+message = b'%s\\n' % sys.argv[2].encode()
+third = len(message) // 3
+os.write(start, message[:third])
+os.read(end, 4096)
+os.read(end, 0)
+os.readv(end, [])
+os.write(start, message[third:2 * third])
+if ours is not None:
+    both = socket.socket(fileno=end)
+    both.recv(0)
+    both.recvmsg(0, 64)
+    both.detach()
+os.write(start, message[2 * third:])
+os.read(end, 4096)
+`;
+
+for (const carrier of ['pipe', 'socketpair'] as const)
+  test(`a call that reads nothing from a ${carrier}, having no room, is not its end: the message under way is whole`, {
+    skip: cannotCapture,
+  }, async () => {
+    const message = INITIALIZE.toString().trim();
+    const result = await captureRun([PYTHON, '-c', EMPTY_READS, carrier, message]);
+    assertOutput(result.lines, result.isPart);
+    assert.deepEqual(
+      result.lines.filter((line) => 'seq' in line).map(({ kind, raw }) => [kind, raw]),
+      [['message', message]],
+    );
+  });

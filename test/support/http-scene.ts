@@ -124,7 +124,7 @@ export function scene(options: SceneOptions = {}) {
       descends: (pid, ancestor) => pid === ancestor,
       ...options.control,
     },
-    { allJsonRpc, clockOffset: 0 },
+    { allJsonRpc, wall: (time) => time },
   );
   let now = 0;
   let streams = 0;
