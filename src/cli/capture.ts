@@ -225,6 +225,8 @@ export class Capture {
     else if (Object.keys(summary.losses).length || unseen.streams)
       this.say('warn', 'bytes were lost, or may have been; the summary in the output file says why');
     for (const sink of [...this.#outputs.sinks, this.#messages]) sink.close();
+    // They end with whole lines, and may be others' from now on.
+    this.sensor.outputs([]);
     this.sensor.release();
   }
 

@@ -5,6 +5,17 @@ import { Bus } from '../bus.ts';
 import { CAUSES } from '../source/decode.ts';
 import { LossCounter } from './losses.ts';
 
+test('what has a place, too, is counted once', () => {
+  const bus = new Bus();
+  const losses = new LossCounter(bus);
+  const end = { from: undefined, to: undefined };
+  const seen = { seq: 1, time: 0, transport: 'stdio', connection: 1, stream: 1, offset: 0, ...end } as const;
+  bus.emit('gap', { ...seen, kind: 'gap', cause: 'map-full', bytes: 70, frames: undefined });
+  const cause = CAUSES.indexOf('map-full');
+  const all = { 'map-full': { bytes: 100, records: 2, frames: 0 } };
+  assert.deepEqual(losses.total([{ cause, bytes: 100, records: 2, lines: 0 }]), all);
+});
+
 test('what has no place in a stream is told by the kernel’s own count, the rest by its gaps', () => {
   const count = (name: (typeof CAUSES)[number], records: number) => ({
     cause: CAUSES.indexOf(name),

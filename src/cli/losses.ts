@@ -5,7 +5,7 @@ import type { LossCount } from '../sensor/messages.ts';
 import { CAUSES } from '../source/decode.ts';
 import type { LossCause } from '../streams/frame.ts';
 
-/** Losses that have no place in a stream: only the kernel's own count tells of them. */
+/** Losses that may have no place in a stream: the kernel's own count tells of all of them. */
 const WITHOUT_PLACE = new Set<LossCause>(['map-full', 'skipped']);
 
 /** Drops by cause: those located in MCP streams, and those that could belong to any. */
@@ -19,7 +19,14 @@ export class LossCounter {
   total(counted: readonly LossCount[]): Losses {
     for (const { cause, bytes, records, lines } of counted) {
       const name = CAUSES[cause];
-      if (name && WITHOUT_PLACE.has(name)) this.#add(name, bytes, records, lines);
+      if (!name || !WITHOUT_PLACE.has(name)) continue;
+      // Those that have one are counted there, too.
+      const gaps = this.#byCause.get(name) ?? { bytes: 0, records: 0, frames: 0 };
+      this.#byCause.set(name, {
+        bytes: Math.max(gaps.bytes, bytes),
+        records: Math.max(gaps.records, records),
+        frames: Math.max(gaps.frames, lines),
+      });
     }
     return Object.fromEntries(this.#byCause);
   }

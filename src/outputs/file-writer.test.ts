@@ -250,6 +250,19 @@ test("root opens with the user's groups, and not with its own", { skip: !isRoot 
   }
 });
 
+test('a FIFO of another user is refused, though it has a reader', { skip: !isRoot && 'needs root' }, () => {
+  const path = freshPath();
+  assert.equal(spawnSync('mkfifo', [path]).status, 0);
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    openOutput(path).close();
+    chownSync(path, NOBODY.uid, NOBODY.gid);
+    assert.throws(() => openOutput(path), /belongs to another user/);
+  } finally {
+    closeSync(reader);
+  }
+});
+
 test("root opens a user's file with the rights of the user", { skip: !isRoot && 'needs root' }, () => {
   const open = join(folder, 'open');
   mkdirSync(open);

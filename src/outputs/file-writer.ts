@@ -93,7 +93,8 @@ function openFile(path: string, options: OutputOptions): LineSink {
   const fd = openSync(path, flags, 0o600);
   try {
     const stats = fstatSync(fd);
-    if (stats.isFile()) prepareFile(path, fd, stats, options);
+    if (!stats.isCharacterDevice()) checkOwner(path, stats);
+    if (stats.isFile()) prepareFile(fd, options);
     else if (!stats.isFIFO() && !stats.isCharacterDevice())
       throw new OutputError(`Cannot write to ${path}: it is not a regular file; choose another name.`);
     return new FileSink(path, fd, true, options);
@@ -103,9 +104,13 @@ function openFile(path: string, options: OutputOptions): LineSink {
   }
 }
 
-function prepareFile(path: string, fd: number, stats: Stats, options: OutputOptions): void {
+/** In a folder that others may write to, a file may be a trap, and so may a FIFO. */
+function checkOwner(path: string, stats: Stats): void {
   if (stats.uid !== process.geteuid?.())
-    throw new OutputError(`Cannot write to ${path}: the file belongs to another user; choose another name.`);
+    throw new OutputError(`Cannot write to ${path}: it belongs to another user; choose another name.`);
+}
+
+function prepareFile(fd: number, options: OutputOptions): void {
   fchmodSync(fd, 0o600);
   if (!options.append) ftruncateSync(fd);
 }

@@ -36,6 +36,18 @@ describe('the part of a line at the end of a file', () => {
     assert.equal(cut('one\ntw', 'r'), 'one\ntw');
   });
 
+  test('is left to others once the process is done with the file', () => {
+    writeFileSync(path, 'one\n');
+    const fd = openSync(path, 'a');
+    const files = new HalfLines();
+    files.hold(process.pid, [fd]);
+    closeSync(fd);
+    files.hold(process.pid, []);
+    writeFileSync(path, 'one\ntwo');
+    files.cut();
+    assert.equal(readFileSync(path, 'utf8'), 'one\ntwo');
+  });
+
   test('is nobody’s where there is no such descriptor, or no file behind it', () => {
     const files = new HalfLines();
     files.hold(process.pid, [9999, 1, openSync('/dev/null', 'w')]);
