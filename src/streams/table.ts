@@ -71,7 +71,11 @@ export class StreamTable {
     if (known) return known;
     const stream = this.#aside.take(id);
     if (!stream) return undefined;
-    this.#streams.set(id, stream);
+    // Where it was numbered anew others still know it by its first number.
+    for (const each of [id, stream.id]) {
+      this.#aside.take(each);
+      this.#streams.set(each, stream);
+    }
     this.#byObject.add(stream);
     return stream;
   }

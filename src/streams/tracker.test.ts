@@ -187,6 +187,23 @@ describe('a stream that the kernel had forgotten while it was idle', () => {
   });
 });
 
+test('a stream that was numbered anew, put aside, and goes on is known by its first number, too', () => {
+  const { tracker, announce, endpoint, data, eof } = tracking();
+  announce(1, { joined: true });
+  endpoint(1, CLIENT.pid, false);
+  endpoint(1, SERVER.pid, true);
+  data(1, `${rpc(1)}\n`, 1 * MS);
+  announce(2, { joined: true, inode: 1001, time: 1 * SECOND });
+  data(2, `${rpc(2)}\n`, 1 * SECOND, { offset: 0 });
+  tracker.settled(1 * SECOND + LATER);
+  eof(2, 2 * SECOND);
+  tracker.settled(20 * SECOND);
+  data(2, `${rpc(3)}\n`, 21 * SECOND);
+  tracker.settled(21 * SECOND + LATER);
+  tracker.keep(1);
+  assert.equal(tracker.get(2)?.kept, true);
+});
+
 describe('an end that no call has shown', () => {
   const outside: Holder = { pid: 300, comm: 'outside', exe: '/bin/outside', fd: 7, inScope: false };
 
