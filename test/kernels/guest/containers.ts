@@ -21,6 +21,7 @@ import {
   shellWords,
   Truth,
 } from '../../support/truth.ts';
+import { appeared } from './guest.ts';
 
 /** The same in each of them: they have a network each. */
 const PORT = 8443;
@@ -31,7 +32,10 @@ const peer = (name: string) => join(ROOT, 'test', 'peers', name);
 const introduced = (name: string, command: readonly string[]) =>
   `read -r pid rest </run/host-proc/self/stat; echo "$pid" >"$MCPSPY_TRUTH/${name}.pid"; exec ${shellWords(command)}`;
 
-/** Starts it: a conversation over pipes, then one over HTTPS, by a client that reads the same libssl. Resolves to its exit code. */
+/**
+ * Starts it: its HTTPS server, and when the gate is there a conversation over pipes, then one over HTTPS, by a client
+ * that reads the same libssl. Resolves to its exit code.
+ */
 function container(name: string, truth: Truth, { certificate, key }: Certificate) {
   // Of this test's folders only that of the accounts is seen inside.
   const [TLS_CERT, TLS_KEY] = [join(truth.directory, 'certificate.pem'), join(truth.directory, 'key.pem')];
@@ -61,9 +65,11 @@ function container(name: string, truth: Truth, { certificate, key }: Certificate
   const curl = ['curl', ...files.flatMap((file, index) => [...(index ? ['--next'] : []), ...post(file)])];
   const listens = `:${PORT.toString(16).toUpperCase()} .* 0A `;
   const script = `
-    (${introduced('client', stdio)}) || exit 1
     (PORT=${PORT}; export PORT; ${introduced('https-server', [PYTHON, peer('http_server.py')])}) &
     until grep -q '${listens}' /proc/net/tcp; do sleep 0.2; done
+    : >"$MCPSPY_TRUTH/ready"
+    until [ -e "$MCPSPY_TRUTH/gate" ]; do sleep 0.2; done
+    (${introduced('client', stdio)}) || exit 1
     (${introduced('https-client', curl)}) || exit 1
     kill $!`;
   const namespaces = ['--pid', '--fork', '--mount', '--net', '--kill-child'];
@@ -83,11 +89,25 @@ export class Containers {
     const truth = new Truth();
     return { name, truth, http: new HttpTruth(truth.directory) };
   });
-  #running: Promise<number | null>[] = [];
+  readonly #certificate = makeCertificate();
+  readonly #running: Promise<number | null>[] = [];
 
-  start(): void {
-    const certificate = makeCertificate();
-    this.#running = this.#truths.map(({ name, truth }) => container(name, truth, certificate));
+  #start({ name, truth }: { readonly name: string; readonly truth: Truth }): void {
+    this.#running.push(container(name, truth, this.#certificate));
+  }
+
+  /** Starts the first, whose server has its libssl when the watching begins. */
+  async startEarly(): Promise<void> {
+    const [early] = this.#truths;
+    assert.ok(early);
+    this.#start(early);
+    await appeared(join(early.truth.directory, 'ready'));
+  }
+
+  /** Starts the others, and lets all of them talk. */
+  goOn(): void {
+    for (const late of this.#truths.slice(1)) this.#start(late);
+    for (const { truth } of this.#truths) writeFileSync(join(truth.directory, 'gate'), '');
   }
 
   /** Resolves when all has been said. */

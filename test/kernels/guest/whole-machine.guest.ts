@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmodSync, existsSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { finish, TALK } from '../../support/command.ts';
@@ -49,11 +49,11 @@ describe('the whole machine', { skip: notInVm }, () => {
   before(async () => {
     refusedOutput = join(scratch(), 'nobody.jsonl');
     const refused = tryToWatch();
-    await agents.startEarly();
+    await Promise.all([agents.startEarly(), containers.startEarly()]);
     const machine = await watchedMachine();
     const observed = await machine.observe(async () => {
       agents.goOn();
-      containers.start();
+      containers.goOn();
       spawnSync(BYSTANDER[0] ?? '', BYSTANDER.slice(1));
       await Promise.all([agents.ended(), containers.ended()]);
     });
@@ -79,12 +79,17 @@ describe('the whole machine', { skip: notInVm }, () => {
   }
 
   for (const [index, backend] of WATCHING.entries()) {
+    test(`${backend}: that is what watches, by the capture's own account`, async () => {
+      const file = (await watchedMachine()).files[index] ?? '';
+      assert.equal(JSON.parse(readFileSync(file, 'utf8').split('\n')[0] ?? '').backend, backend);
+    });
+
     const capture = () => captures[index] ?? assert.fail('there is no capture');
 
     test(`${backend}: two agents that know nothing of each other, one there before: each message once, both ends attributed`, () =>
       agents.assertIn(among(capture(), agents.pids())));
 
-    test(`${backend}: two containers with the same pids, addresses and paths: over pipes and inside TLS, by the libssl of each`, () =>
+    test(`${backend}: two containers with the same pids, addresses and paths, one there before: over pipes and inside TLS, by the libssl of each`, () =>
       containers.assertIn(among(capture(), containers.pids())));
 
     test(`${backend}: nothing is lost, out of order, or told of anybody else`, () => {
