@@ -4,9 +4,10 @@
  * libssl of its own. Two at once, with the same pids, addresses and paths.
  */
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Certificate, makeCertificate } from '../../support/http-stage.ts';
 import { HttpTruth } from '../../support/http-truth.ts';
@@ -68,10 +69,12 @@ function container(name: string, truth: Truth, { certificate, key }: Certificate
     (PORT=${PORT}; export PORT; ${introduced('https-server', [PYTHON, peer('http_server.py')])}) &
     until grep -q '${listens}' /proc/net/tcp; do sleep 0.2; done
     : >"$MCPSPY_TRUTH/ready"
-    until [ -e "$MCPSPY_TRUTH/gate" ]; do sleep 0.2; done
+    read -r open <"$MCPSPY_TRUTH/gate"
     (${introduced('client', stdio)}) || exit 1
     (${introduced('https-client', curl)}) || exit 1
     kill $!`;
+  // Not looked for again and again: to start a program takes an emulated machine long.
+  assert.equal(spawnSync('mkfifo', [join(truth.directory, 'gate')]).status, 0);
   const namespaces = ['--pid', '--fork', '--mount', '--net', '--kill-child'];
   const setUp = [join(import.meta.dirname, 'container.sh'), scratch(), truth.directory, ROOT];
   const child = spawn('unshare', [...namespaces, 'sh', ...setUp, 'sh', '-c', script], {
@@ -107,7 +110,7 @@ export class Containers {
   /** Starts the others, and lets all of them talk. */
   goOn(): void {
     for (const late of this.#truths.slice(1)) this.#start(late);
-    for (const { truth } of this.#truths) writeFileSync(join(truth.directory, 'gate'), '');
+    for (const { truth } of this.#truths) void writeFile(join(truth.directory, 'gate'), 'open\n');
   }
 
   /** Resolves when all has been said. */
