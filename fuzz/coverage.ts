@@ -8,6 +8,8 @@ export class Coverage {
   readonly #covers: readonly string[];
   /** By script: a byte for each character, 1 if it has been executed. */
   readonly #seen = new Map<string, Uint8Array>();
+  /** Files of which a function has been called; to be imported is not enough. */
+  readonly #called = new Set<string>();
   /** As it was before the last look that found something new. */
   #before = new Map<string, Uint8Array>();
 
@@ -17,6 +19,11 @@ export class Coverage {
     this.#session.connect();
     this.#session.post('Profiler.enable');
     this.#session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
+  }
+
+  /** Those of the files that count of which no function has been called. */
+  get unreached(): string[] {
+    return this.#covers.filter((file) => !this.#called.has(file)).map((file) => file.replace('/src/', ''));
   }
 
   /** Characters executed so far. */
@@ -36,7 +43,11 @@ export class Coverage {
     const before = new Map([...this.#seen].map(([url, seen]) => [url, Uint8Array.from(seen)]));
     this.#session.post('Profiler.takePreciseCoverage', (_error, answer) => {
       for (const { url, functions } of answer?.result ?? []) {
-        if (!this.#covers.some((file) => url.endsWith(file))) continue;
+        const file = this.#covers.find((each) => url.endsWith(each));
+        if (file === undefined) continue;
+        // The one that begins where the file does is the module itself.
+        if (functions.some(({ ranges: [whole] }) => whole && whole.startOffset > 0 && whole.count > 0))
+          this.#called.add(file);
         const ranges = functions.flatMap((each) => each.ranges);
         for (const { count } of ranges) steps += count;
         fresh += this.#paint(url, ranges);

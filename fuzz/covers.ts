@@ -8,6 +8,7 @@ export const COVERS: Readonly<Record<string, readonly string[]>> = {
     'protocols/http1-awaited.ts',
     'protocols/http1-body.ts',
     'protocols/http1-direction.ts',
+    'protocols/http1-gathered.ts',
     'protocols/http1-head.ts',
     'protocols/http1-held.ts',
     'protocols/http1-resync.ts',
@@ -18,6 +19,7 @@ export const COVERS: Readonly<Record<string, readonly string[]>> = {
     'protocols/http2-frames.ts',
     'protocols/http2-frame-head.ts',
     'protocols/http2-header-blocks.ts',
+    'protocols/http1-gathered.ts',
     'protocols/hpack.ts',
     'protocols/hpack-huffman.ts',
   ],
@@ -42,4 +44,12 @@ export const COVERS: Readonly<Record<string, readonly string[]>> = {
   hello: ['protocols/client-hello.ts'],
   record: ['source/decode.ts', 'source/address.ts', 'sensor/proc.ts'],
   elf: ['sensor/elf.ts', 'sensor/elf-bytes.ts', 'sensor/elf-symbols.ts', 'sensor/elf-frames.ts'],
+};
+
+/** Files where decoders live that decode nothing, and why they need no target. */
+export const DECODES_NOTHING: Readonly<Record<string, string>> = {
+  'protocols/hpack-static.ts': 'a table',
+  'protocols/http.ts': 'terms that decoders share; header fields come to it decoded',
+  'protocols/room.ts': 'counts the memory that decoders hold; sees no bytes',
+  'protocols/wire-text.ts': 'holds a text that a decoder has found to be valid',
 };

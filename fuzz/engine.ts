@@ -32,6 +32,8 @@ export interface Report {
   readonly corpus: number;
   /** Characters of the decoder's source that were executed. */
   readonly covered: number;
+  /** Files that the target is to reach, and of which no function was called; none when coverage is not looked at. */
+  readonly unreached: readonly string[];
   readonly finding: Finding | undefined;
 }
 
@@ -87,6 +89,7 @@ export class Engine {
       executions: this.#executions,
       corpus: this.#corpus.length,
       covered: this.#coverage?.size ?? 0,
+      unreached: this.#coverage?.unreached ?? [],
       finding: smallest,
     };
   }

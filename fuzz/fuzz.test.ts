@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A short run of every target with a fixed seed, and what longer runs have found. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
-import { COVERS } from './covers.ts';
+import { COVERS, DECODES_NOTHING } from './covers.ts';
 import { check } from './engine.ts';
 import { calls, readCase, whole, writeCase } from './input.ts';
-import { fuzz, REGRESSIONS } from './run.ts';
+import { loopsOn } from './loops.ts';
+import { fuzz, keep, REGRESSIONS } from './run.ts';
 import type { Target } from './target.ts';
 import { cutter } from './target.ts';
 import { TARGETS } from './targets/all.ts';
 
+const SOURCE = join(import.meta.dirname, '../src');
 /** Each is run whole and cut. */
 const EXECUTIONS = 2000;
 
@@ -21,8 +24,27 @@ describe('fuzzing', () => {
       TARGETS.map(({ name }) => name),
       Object.keys(COVERS),
     );
-    for (const file of Object.values(COVERS).flat())
-      assert.ok(existsSync(join(import.meta.dirname, '../src', file)), file);
+    for (const file of Object.values(COVERS).flat()) assert.ok(existsSync(join(SOURCE, file)), file);
+  });
+
+  test('has a target for each file where decoders live, or a reason why not', () => {
+    const files = ['protocols', 'http'].flatMap((room) =>
+      readdirSync(join(SOURCE, room))
+        .filter((name) => name.endsWith('.ts') && !name.endsWith('.test.ts'))
+        .map((name) => `${room}/${name}`),
+    );
+    const covered = new Set(Object.values(COVERS).flat());
+    const exempt = Object.keys(DECODES_NOTHING);
+    assert.deepEqual(
+      files.filter((file) => !covered.has(file) && !exempt.includes(file)),
+      [],
+      'decoders without a target',
+    );
+    assert.deepEqual(
+      exempt.filter((file) => covered.has(file) || !files.includes(file)),
+      [],
+      'exempt, and covered or not there',
+    );
   });
 
   for (const name of Object.keys(COVERS))
@@ -30,6 +52,12 @@ describe('fuzzing', () => {
       const { finding, executions } = await fuzz(name, EXECUTIONS, 1, false);
       assert.equal(finding?.what, undefined);
       assert.ok(executions >= EXECUTIONS);
+    });
+
+  for (const name of Object.keys(COVERS))
+    test(`of ${name} reaches each of its files with its seeds alone`, async () => {
+      const { unreached } = await fuzz(name, 1, 1, true);
+      assert.deepEqual(unreached, []);
     });
 
   test('keeps what executes more, where that guides it', async () => {
@@ -73,6 +101,28 @@ describe('the fuzzer', () => {
       (await check(counting, { input, cuts: 1 })) ?? '',
       /^depends on how it is cut: line 0 is "1,1,1"/,
     );
+  });
+
+  test('reports and keeps an input that does not end', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'mcpspy-fuzz-'));
+    try {
+      const targets = new URL('./loops.ts', import.meta.url);
+      const { finding, executions } = await fuzz('loops', 1_000_000, 1, false, { targets, hangAfter: 500 });
+      assert.ok(finding && executions > 0);
+      assert.equal(finding.what, 'does not end within 500 ms');
+      const file = keep('loops', finding, directory);
+      assert.deepEqual(readdirSync(directory), [basename(file)]);
+      const kept = readCase(readFileSync(file, 'utf8'));
+      assert.deepEqual(kept, {
+        target: 'loops',
+        found: finding.what,
+        cuts: finding.cuts,
+        input: finding.input,
+      });
+      assert.ok(loopsOn(kept.input), 'what is kept is the input that did not end, not one before it');
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   test('cuts without losing or moving a byte', () => {

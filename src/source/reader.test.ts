@@ -126,6 +126,19 @@ describe('the reader of the rings', () => {
     own.finish();
   });
 
+  test('says no more than what still waits: a gap that was told after the bytes behind it, long ago, explains them', () => {
+    const { reader: own, settled, delivered, ...rings } = reader();
+    const begun = Number(process.hrtime.bigint());
+    rings.data.push(data(20));
+    rings.gaps.push(gap(21));
+    own.drain();
+    assert.deepEqual([delivered, settled], [['data 20'], [21]]);
+    own.drain();
+    assert.deepEqual(delivered, ['data 20', 'gap 21']);
+    assert.ok((settled.at(-1) ?? 0) >= begun);
+    own.finish();
+  });
+
   test('gives other work its turn after some thousand records, and then says no more than it knows', () => {
     const { reader: own, settled, delivered, ...rings } = reader();
     for (let time = 1; time <= 5000; time++) rings.data.push(data(time));

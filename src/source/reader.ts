@@ -137,7 +137,9 @@ export class RingReader {
     const drained = data.position >= end;
     this.#more = !drained;
     if (drained) handled += this.#deliver(this.#ripe);
-    this.#unsettled = this.#sink.settled(drained ? time : reached);
+    // What was read in this drain waits for the next. If we have stood still for long, it explains data of long ago.
+    const explained = Math.min(time, this.#waiting.first?.time ?? time);
+    this.#unsettled = this.#sink.settled(drained ? explained : reached);
     return read + handled;
   }
 

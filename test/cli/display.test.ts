@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { finish, MESSAGE, mcpspy, TALK } from '../support/command.ts';
-import { cannotCapture, MCPSPY } from '../support/mcpspy.ts';
+import { cannotCapture, MCPSPY, SPY_IN_SHELL } from '../support/mcpspy.ts';
 
 const kernel = { skip: cannotCapture };
 const talk = (...options: string[]) => mcpspy(['run', ...options, '--', ...TALK]);
@@ -11,7 +11,7 @@ const ESCAPE = '\u001b[';
 
 /** The same in a pseudo-terminal of 200 columns. */
 function inTerminal(options: string, env: NodeJS.ProcessEnv = {}) {
-  const script = `"${MCPSPY}" run ${options} -- sh -c 'printf "%s\\n" "$MESSAGE" | cat >/dev/null'`;
+  const script = `${SPY_IN_SHELL} run ${options} -- sh -c 'printf "%s\\n" "$MESSAGE" | cat >/dev/null'`;
   const { NO_COLOR: _, ...own } = process.env;
   return finish(['script', '-qec', script, '/dev/null'], { env: { ...own, TERM: 'xterm', MESSAGE, ...env } });
 }

@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Output files: whose they are, what happens to one that exists, and to one that cannot be written. */
 import assert from 'node:assert/strict';
-import {
-  chownSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { chownSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { finish, MESSAGE, mcpspy, TALK, talker, until, watching } from '../support/command.ts';
-import { cannotCapture, MCPSPY, scratch } from '../support/mcpspy.ts';
+import { finish, MESSAGE, mcpspy, start, TALK, talker, until, watching } from '../support/command.ts';
+import { cannotCapture, SPY_IN_SHELL, scratch } from '../support/mcpspy.ts';
 
 const directory = scratch();
 const kernel = { skip: cannotCapture };
@@ -23,6 +15,29 @@ const kinds = (text: string) =>
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line).kind);
+const ids = (text: string) =>
+  text
+    .split('\n')
+    .filter((line) => line.startsWith('{"kind":"message"'))
+    .map((line) => JSON.parse(line).id);
+const upTo = (count: number) => [...Array(count).keys()];
+const PYTHON = ['python3', '-c'];
+/** So many messages from one process to another, each after a pause of so many seconds; waits for a byte before, and ends with 3. */
+const FLURRY = `
+import os, sys, time
+out, into = os.pipe()
+if os.fork() == 0:
+    os.close(into)
+    while os.read(out, 65536): pass
+    os._exit(0)
+os.read(0, 1)
+for id in range(int(sys.argv[1])):
+    os.write(into, b'{"jsonrpc":"2.0","id":%d,"method":"tools/list"}\\n' % id)
+    time.sleep(float(sys.argv[2]))
+os.close(into)
+os.wait()
+sys.exit(3)
+`;
 const talk = (...options: string[]) => mcpspy(['run', '-q', ...options, '--', ...TALK]);
 
 test('a new file is for its owner only; an existing one is replaced', kernel, async () => {
@@ -69,7 +84,9 @@ test('links, folders, files of others and absent folders are refused, with statu
 
 test('several files get the same', kernel, async () => {
   await talk('-o', place('one'), '-o', place('two'));
-  assert.deepEqual(kinds(readFileSync(place('one'), 'utf8')), kinds(readFileSync(place('two'), 'utf8')));
+  const [one, two] = ['one', 'two'].map((name) => readFileSync(place(name), 'utf8'));
+  assert.deepEqual(kinds(one ?? ''), ['capture', 'message', 'summary']);
+  assert.equal(one, two);
 });
 
 test('a full device is told once; CMD, its status and the other outputs go on', kernel, async () => {
@@ -84,22 +101,34 @@ test('a full device is told once; CMD, its status and the other outputs go on', 
   assert.equal(alone.code, 6);
 });
 
-test('a file system that fills up keeps whole lines', kernel, async () => {
-  const mount = place('tiny');
-  mkdirSync(mount);
-  if ((await finish(['mount', '-t', 'tmpfs', '-o', 'size=16k', 'mcpspy-test', mount])).code !== 0) return;
-  try {
-    const script = `for n in $(seq 300); do printf '%s\\n' '${MESSAGE}'; done | cat >/dev/null; sleep 0.1; exit 3`;
-    const result = await mcpspy(['run', '-q', '-o', join(mount, 'out'), '--', '/bin/sh', '-c', script]);
-    assert.equal(result.code, 3);
-    assert.equal(result.stderr.match(/no space left/g)?.length, 1);
-    const text = readFileSync(join(mount, 'out'), 'utf8');
-    assert.equal(kinds(text)[0], 'capture');
-    assert.ok(text.endsWith('\n'));
-  } finally {
-    await finish(['umount', mount]);
-  }
-});
+test(
+  'a file system that fills up keeps whole lines; what is on another one gets all',
+  kernel,
+  async (context) => {
+    const mount = place('tiny');
+    const beside = place('beside-tiny');
+    mkdirSync(mount);
+    const mounted = await finish(['mount', '-t', 'tmpfs', '-o', 'size=16k', 'mcpspy-test', mount]);
+    if (mounted.code !== 0) return context.skip(`no tmpfs can be mounted: ${mounted.stderr.trim()}`);
+    try {
+      const outputs = ['-o', join(mount, 'out'), '-o', beside];
+      const command = [...PYTHON, FLURRY, '300', '0'];
+      const result = await mcpspy(['run', '-q', ...outputs, '--', ...command]);
+      assert.equal(result.code, 3);
+      assert.equal(result.stderr.match(/no space left/g)?.length, 1);
+      const text = readFileSync(join(mount, 'out'), 'utf8');
+      const whole = kinds(text);
+      assert.equal(whole[0], 'capture');
+      assert.ok(text.endsWith('\n'));
+      // It is full: of 300 messages of some hundred bytes each not all can be there, nor the summary.
+      assert.ok(whole.includes('message') && !whole.includes('summary'), `${whole.length} lines`);
+      assert.deepEqual(ids(readFileSync(beside, 'utf8')), upTo(300));
+      assert.equal(kinds(readFileSync(beside, 'utf8')).at(-1), 'summary');
+    } finally {
+      await finish(['umount', mount]);
+    }
+  },
+);
 
 test('a watch whose only output fails ends, with status 5', kernel, async () => {
   const peer = await talker();
@@ -127,7 +156,7 @@ test('-o - writes JSON Lines to stdout and the display to stderr', kernel, async
 test('a reader that goes away ends the watch quietly', kernel, async () => {
   const peer = await talker();
   for (const options of ['', '-o -']) {
-    const script = `"${MCPSPY}" --pid ${peer.pid} ${options} 2>"${place('quiet')}" | head -n 1; echo done`;
+    const script = `${SPY_IN_SHELL} --pid ${peer.pid} ${options} 2>"${place('quiet')}" | head -n 1; echo done`;
     const ended = finish(['/bin/sh', '-c', script]);
     let over = false;
     void ended.then(() => {
@@ -143,18 +172,29 @@ test('a reader that goes away ends the watch quietly', kernel, async () => {
   peer.child.kill();
 });
 
-test('with a file beside it, a watch goes on without its display', kernel, async () => {
-  const peer = await talker();
-  const file = place('beside-pipe');
-  const spy = await watching(peer.pid, ['-o', file]);
-  spy.child.stdout?.destroy();
-  const count = () =>
-    existsSync(file) ? kinds(readFileSync(file, 'utf8')).filter((kind) => kind === 'message').length : 0;
-  for (const wanted of [1, 2, 3]) {
-    peer.talk();
-    await until(() => count() === wanted, `message ${wanted}`);
-  }
-  spy.child.kill('SIGTERM');
-  assert.equal((await spy.ended).code, 0);
-  peer.child.kill();
-});
+for (const [what, options] of [
+  ['its display', []],
+  ['its standard output', ['-o', '-']],
+] as const)
+  test(
+    `with a file beside it, a watch goes on without ${what}, in whose middle the reader has gone`,
+    kernel,
+    async () => {
+      const file = place('beside-pipe');
+      // It waits until somebody watches it.
+      const peer = start([...PYTHON, FLURRY, '2000', '0.0005']);
+      const spy = await watching(peer.pid, ['-o', file, ...options]);
+      peer.child.stdin?.write('\n');
+      await until(() => spy.stdout().split('\n').length > 500, 'lines');
+      const read = spy.stdout().split('\n').length;
+      spy.child.stdout?.destroy();
+      const { code, stderr } = await spy.ended;
+      assert.ok(read < 2000, 'the reader went after the last line');
+      assert.deepEqual(ids(readFileSync(file, 'utf8')), upTo(2000));
+      assert.equal(kinds(readFileSync(file, 'utf8')).at(-1), 'summary');
+      // Who goes away has had enough: that is no fault (docs/command.md).
+      assert.equal(code, 0, stderr);
+      assert.doesNotMatch(stderr, /mcpspy: (?!watching)|EPIPE|failed|"error"/);
+      await peer.ended;
+    },
+  );

@@ -16,7 +16,7 @@ import {
   until,
   watching,
 } from '../support/command.ts';
-import { cannotCapture, MCPSPY, scratch } from '../support/mcpspy.ts';
+import { cannotCapture, MCPSPY, SPY, scratch } from '../support/mcpspy.ts';
 
 const directory = scratch();
 const kernel = { skip: cannotCapture };
@@ -29,7 +29,7 @@ const behind = (user: object): NodeJS.ProcessEnv => ({ ...process.env, ...user }
 
 /** `mcpspy run` of a command that waits for its input to end. */
 async function waiting(env: NodeJS.ProcessEnv): Promise<Running> {
-  const running = start([MCPSPY, 'run', '-q', '--', '/bin/sh', '-c', 'echo ready; exec cat'], { env });
+  const running = start([...SPY, 'run', '-q', '--', '/bin/sh', '-c', 'echo ready; exec cat'], { env });
   await until(() => running.stdout().includes('ready'), 'the command');
   return running;
 }

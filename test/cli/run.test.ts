@@ -5,7 +5,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { finish, MESSAGE, mcpspy, TALK } from '../support/command.ts';
-import { cannotCapture, MCPSPY, scratch } from '../support/mcpspy.ts';
+import { cannotCapture, SPY, SPY_IN_SHELL, scratch } from '../support/mcpspy.ts';
 
 const directory = scratch();
 const kernel = { skip: cannotCapture };
@@ -28,7 +28,7 @@ test('CMD keeps its standard streams, byte for byte', kernel, async () => {
   writeFileSync(bytes, Buffer.from(Array.from({ length: 300_000 }, (_, index) => (index * 7919) % 256)));
   const copy = join(directory, 'copy');
   const error = join(directory, 'error');
-  const script = `"${MCPSPY}" run -q -- sh -c 'tee /dev/stderr' <"${bytes}" >"${copy}" 2>"${error}"`;
+  const script = `${SPY_IN_SHELL} run -q -- sh -c 'tee /dev/stderr' <"${bytes}" >"${copy}" 2>"${error}"`;
   assert.equal((await finish(sh(script))).code, 0);
   assert.ok(readFileSync(bytes).equals(readFileSync(copy)), 'stdout');
   assert.ok(readFileSync(bytes).equals(readFileSync(error)), 'stderr');
@@ -53,14 +53,14 @@ test('CMD inherits what it would without us', kernel, async () => {
   const compare = async (before: string) => {
     const run = (prefix: string) =>
       finish(sh(`${before}; ulimit -Sn 1000; ${prefix} /bin/sh "${world}" 2>&1 | cat`));
-    assert.equal((await run(`"${MCPSPY}" run -q --`)).stdout, (await run('')).stdout);
+    assert.equal((await run(`${SPY_IN_SHELL} run -q --`)).stdout, (await run('')).stdout);
   };
   await compare('umask 027; cd /usr');
   await compare('renice -n 7 $$ >/dev/null');
 });
 
 test('CMD is started without PATH and without an environment', kernel, async () => {
-  const result = await finish(['env', '-i', MCPSPY, 'run', '-q', '--', 'id', '-u'], { cwd: '/' });
+  const result = await finish(['env', '-i', ...SPY, 'run', '-q', '--', 'id', '-u'], { cwd: '/' });
   assert.deepEqual([result.code, result.stdout, result.stderr], [0, '0\n', '']);
 });
 
@@ -86,7 +86,7 @@ test('-- separates: options behind it belong to CMD', kernel, async () => {
 test('a pid that has ended by the time CMD starts does not end the capture', kernel, async () => {
   // 2: it had ended before it was looked for. How long that takes is the machine's business.
   for (let seconds = 0.2, code: number | null = 2; code === 2; seconds *= 2) {
-    const script = `sleep ${seconds} & "${MCPSPY}" run -q --pid $! -- /bin/sh -c 'sleep 1; exit 9'`;
+    const script = `sleep ${seconds} & ${SPY_IN_SHELL} run -q --pid $! -- /bin/sh -c 'sleep 1; exit 9'`;
     ({ code } = await finish(sh(script)));
     assert.ok(code === 9 || (code === 2 && seconds < 10), `${code}`);
   }

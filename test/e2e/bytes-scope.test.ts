@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { cannotCapture, captureRun, MCPSPY, ROOT, scratch } from '../support/mcpspy.ts';
+import { cannotCapture, captureRun, ROOT, SPY, scratch } from '../support/mcpspy.ts';
 import {
   assertFrames,
   chance,
@@ -122,7 +122,8 @@ async function flooded(shell: string): Promise<{ lines: string[]; overflow: numb
   const directory = mkdtempSync(join(tmpdir(), 'mcpspy-test-'));
   const file = join(directory, 'out.jsonl');
   const options = ['-q', '-l', 'debug', '-o', file, '--ring-size', '256K'];
-  const child = spawn(MCPSPY, ['run', ...options, '--', 'sh', '-c', shell], {
+  const [spy, ...backEnd] = SPY;
+  const child = spawn(spy, [...backEnd, 'run', ...options, '--', 'sh', '-c', shell], {
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   let stderr = '';

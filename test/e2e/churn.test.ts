@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { memory, processesOf, takeSummary } from '../../bench/measure.ts';
-import { cannotCapture, MCPSPY, NODE, ROOT, scratch } from '../support/mcpspy.ts';
+import { cannotCapture, NODE, ROOT, SPY, scratch } from '../support/mcpspy.ts';
 
 const SECONDS = 16;
 const PROCESSES = 400;
@@ -21,9 +21,20 @@ test('descriptors and memory stay what they were while 400 processes and 2,000 c
 }, async () => {
   const output = join(scratch(), 'out');
   const peer = join(ROOT, 'bench', 'peers', 'churn.ts');
+  const [spy, ...backEnd] = SPY;
   const child = spawn(
-    MCPSPY,
-    ['run', '-q', '-o', output, '--', NODE, peer, ...[SECONDS, PROCESSES, CONNECTIONS].map(String)],
+    spy,
+    [
+      ...backEnd,
+      'run',
+      '-q',
+      '-o',
+      output,
+      '--',
+      NODE,
+      peer,
+      ...[SECONDS, PROCESSES, CONNECTIONS].map(String),
+    ],
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   let said = '';

@@ -13,8 +13,8 @@ import {
   type CaptureResult,
   cannotCapture,
   captureRun,
-  MCPSPY,
   type OutputLine,
+  SPY_IN_SHELL,
   scratch,
 } from '../support/mcpspy.ts';
 import {
@@ -74,7 +74,7 @@ test('mcpspy watches mcpspy: both have the conversation once, and what the inner
   const inner = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'inner.jsonl');
   const capture = await captureRun(
     // Its lines go through a pipe that the outer one watches.
-    ['sh', '-c', `"$0" run -o - -- "$1" -c "$2" 100 | cat > ${inner}`, MCPSPY, PYTHON, PAIR],
+    ['sh', '-c', `${SPY_IN_SHELL} run -o - -- "$0" -c "$1" 100 | cat > ${inner}`, PYTHON, PAIR],
     { input: '\n' },
   );
   assertNothingLost(capture);

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 /** A ring too small for the load: what is lost is said exactly, and nothing else is touched. */
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { test } from 'node:test';
+import { childrenOf, status, until } from '../support/command.ts';
 import {
   type CaptureResult,
   cannotCapture,
   captureRun,
-  MCPSPY,
   type OutputLine,
   ROOT,
   scratch,
@@ -26,13 +25,17 @@ import {
   Movers,
   request,
 } from '../support/mover.ts';
-import { isSlow, patience } from '../support/patience.ts';
+import { patience } from '../support/patience.ts';
 import { assertOutput } from '../support/schema.ts';
+import { LOAD_SIZE, Tally } from '../support/tally.ts';
+import { onOneProcessor, PROCESSORS, Throttled } from '../support/throttled.ts';
 
+/** Of Node and our own code, KiB: what a capture takes that does nothing, and as much again for garbage. */
+const OURSELVES_KIB = 128 * 1024;
 /** Messages sent when the storm is over: all of these must arrive. */
 const AFTER = 50;
 
-interface Tally {
+interface Accounted {
   readonly captured: number;
   readonly lost: number;
 }
@@ -41,7 +44,7 @@ interface Tally {
  * captured + lost = sent, in frames and in bytes: whatever was captured is a frame that was sent, whole and at its
  * place; gaps lie between, and only the tail of a frame that a gap has cut may be missing beside them.
  */
-function assertAccounted(result: CaptureResult, name: string, sent: Buffer): Tally {
+function assertAccounted(result: CaptureResult, name: string, sent: Buffer): Accounted {
   const starts = new Map<number, Buffer>();
   let length = 0;
   for (const frame of framesOf(sent)) {
@@ -153,8 +156,6 @@ test('several streams too fast for a ring of 256K', { skip: cannotCapture }, asy
   assertStorm(result, movers, Object.keys(storms), true);
 });
 
-/** An emulated load would not fill the usual one in the time that it has. */
-const SLOW_RING = '256K';
 /** The beginning of a script: whoever watches it stands still. */
 const STOPPED = `
 import os, signal, sys, time
@@ -162,72 +163,87 @@ monitor = int(open('/proc/%d/stat' % os.getppid()).read().split(')')[1].split()[
 os.kill(monitor, signal.SIGSTOP)
 `;
 
-/** Messages captured and lost, by stream: there are more than fit into memory. */
-async function tally(command: readonly string[]) {
-  const options = isSlow ? ['--ring-size', SLOW_RING] : [];
-  const child = spawn(MCPSPY, ['run', '-q', ...options, '-o', '-', '--', ...command], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const streams = new Map<number, { captured: number; lost: number }>();
-  let losses: OutputLine = {};
-  for await (const line of createInterface({ input: child.stdout })) {
-    const kind = /^\{"kind":"(\w+)"/.exec(line)?.[1];
-    if (kind === 'summary') ({ losses } = JSON.parse(line));
-    if (kind !== 'message' && kind !== 'gap') continue;
-    const stream = Number(/"stream":(\d+)/.exec(line)?.[1]);
-    const counts = streams.get(stream) ?? { captured: 0, lost: 0 };
-    streams.set(stream, counts);
-    if (kind === 'message') counts.captured++;
-    else counts.lost += JSON.parse(line).frames;
-  }
-  return { streams: [...streams.values()], losses };
-}
-
-test('a ring that is full for ten seconds: what was sent is captured or lost, to the frame and by stream; then all is captured', {
-  skip: cannotCapture,
-}, async () => {
-  const directory = scratch();
-  const [load, account] = [join(directory, 'load'), join(directory, 'account')];
+/** The load's peers (bench/peers/load.c), compiled into `directory`. */
+function compileLoad(directory: string): string {
+  const load = join(directory, 'load');
   const gcc = spawnSync('gcc', ['-O2', '-pthread', '-o', load, join(ROOT, 'bench', 'peers', 'load.c')]);
   assert.equal(gcc.status, 0, String(gcc.stderr));
-  // The load's own account goes elsewhere: on the same standard output it may come in the middle of a line.
-  // What an emulated monitor takes much longer to work off.
-  const pause = isSlow ? 30 : 1;
-  const again = `("$0" client 300 0 10 "$0" serve 300; sleep ${pause}; "$0" client 300 1000 1 "$0" serve 300) >"$1"`;
-  const { streams, losses } = await tally(['sh', '-c', again, load, account]);
-  const [flood = 0, calm = 0] = readFileSync(account, 'utf8')
-    .split('\n')
-    .filter((line) => line.startsWith('{'))
+  return load;
+}
+
+test('a ring that is full for ten seconds at ten times what can be worked off: what was sent is captured or lost, to the frame and by stream, in bounded memory; then all is captured', {
+  skip: cannotCapture || onOneProcessor,
+}, async () => {
+  const directory = scratch();
+  const account = join(directory, 'account');
+  // A flood, and a load that is none, each when a line of input says so.
+  const [, writers = ''] = PROCESSORS;
+  const script = `exec >"$1"; echo ready
+read -r go; taskset -c ${writers} "$0" client ${LOAD_SIZE} 0 10 "$0" serve ${LOAD_SIZE}
+read -r go; "$0" client ${LOAD_SIZE} 1000 1 "$0" serve ${LOAD_SIZE}`;
+  // Small: it is full at once, again and again, and what is told of that crosses what is captured most often.
+  const ring = 256;
+  const options = ['-q', '--ring-size', `${ring}K`, '--max-message', '1M', '-o', '-'];
+  const said = () => (existsSync(account) ? readFileSync(account, 'utf8').split('\n').slice(0, -1) : []);
+
+  const spy = new Tally(['run', ...options, '--', 'sh', '-c', script, compileLoad(directory), account]);
+  await until(() => said().length === 1, 'the command');
+  const [sensor = 0] = childrenOf(spy.pid);
+  const throttled = new Throttled([spy.pid, sensor]);
+  spy.child.stdin.write('\n');
+  try {
+    await until(() => said().length === 2, 'the end of the flood');
+  } finally {
+    throttled.end();
+  }
+  await spy.quiet();
+  const memory = Number.parseInt(status(spy.pid, 'VmHWM'), 10);
+  spy.child.stdin.end('\n');
+  const { streams, losses } = await spy.ended();
+
+  const [flood = 0, calm = 0] = said()
+    .slice(1)
     .map((line) => JSON.parse(line).messages / 2);
-  const sums = streams.map(({ captured, lost }) => captured + lost);
-  assert.deepEqual(sums, [flood, flood, calm, calm]);
   assert.deepEqual(
-    streams.slice(2).map(({ lost }) => lost),
+    streams.map(({ captured, lost }) => captured + lost),
+    [flood, flood, calm, calm],
+  );
+  assert.deepEqual(
+    streams.map(({ end }) => end),
+    [flood, flood, calm, calm].map((count) => count * LOAD_SIZE),
+  );
+  const [first, second, ...after] = streams;
+  assert.ok(first && second);
+  assert.deepEqual(
+    after.map(({ lost }) => lost),
     [0, 0],
   );
-  const [first, second] = streams.map(({ lost }) => lost);
-  assert.ok(
-    (first ?? 0) + (second ?? 0) > flood / 2,
-    'too little was lost for a ring that is full all the time',
-  );
-  assert.equal(losses['ring-full'].frames, (first ?? 0) + (second ?? 0));
+  assert.equal(losses['ring-full'].frames, first.lost + second.lost);
+  // What was captured is what could be worked off while ten times as much was sent.
+  const captured = first.captured + second.captured;
+  assert.ok(2 * flood >= 10 * captured, `${2 * flood} sent, ${captured} captured: the load is too small`);
+  for (const { gapTime } of [first, second])
+    assert.ok(gapTime >= 9000, `the ring was full for ${gapTime} ms only`);
+  // The ring, which is mapped twice, one behind the other; what may be begun; what may wait, and be parked; ourselves.
+  const bound = 2 * ring + 8 * 1024 + (32 + 16) * 1024 + OURSELVES_KIB;
+  assert.ok(memory <= bound, `${memory} KiB in memory; may be ${bound}`);
 });
 
 test('streams that begin and end while the ring is full are told, too, if only how many', {
   skip: cannotCapture,
 }, async () => {
-  const load = join(scratch(), 'load');
-  const gcc = spawnSync('gcc', ['-O2', '-pthread', '-o', load, join(ROOT, 'bench', 'peers', 'load.c')]);
-  assert.equal(gcc.status, 0, String(gcc.stderr));
+  const load = compileLoad(scratch());
+  // Who stands still cannot keep up, whatever the machine.
   const script = `
-import os, subprocess, sys, time
-flood = subprocess.Popen([sys.argv[1], "client", "300", "0", "3", sys.argv[1], "serve", "300"], stdout=subprocess.DEVNULL)
+import subprocess
+${STOPPED}flood = subprocess.Popen([sys.argv[1], "client", "300", "0", "3", sys.argv[1], "serve", "300"], stdout=subprocess.DEVNULL)
 time.sleep(1)
 for id in range(100):
     out, into = os.pipe()
     os.write(into, b'{"jsonrpc":"2.0","id":"short %d","method":"tools/list"}\\n' % id)
     os.read(out, 1000)
     os.close(out), os.close(into)
+os.kill(monitor, signal.SIGCONT)
 flood.wait()
 `;
   const result = await captureRun(['python3', '-c', script, load], {

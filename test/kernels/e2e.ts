@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * All of the end-to-end suite under another kernel, or some files of it: `node test/kernels/e2e.ts [--kernel
+ * All of the end-to-end suite under another kernel, or these files, those of test/cli that are about faults included: `node test/kernels/e2e.ts [--kernel
  * 6.1|6.12|newest] [--arch amd64|arm64] [--backend fentry|tracepoint] [--except PART-OF-NAME]… [FILE…]`. Each file in a VM of its own, with
  * whose end nothing else is lost. Without KVM that takes hours: a test takes half a minute.
  */

@@ -4,7 +4,7 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs';
 import { after } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MCPSPY } from './mcpspy.ts';
+import { SPY } from './mcpspy.ts';
 import { patience } from './patience.ts';
 
 export const MESSAGE = '{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}';
@@ -72,12 +72,12 @@ export function finish(
   return running.ended;
 }
 
-/** Runs `mcpspy …` to its end. */
+/** Runs `mcpspy …` to its end; what it captures, on the back end under test. */
 export function mcpspy(
   args: readonly string[],
   options: SpawnOptions & { input?: string } = {},
 ): Promise<Ended> {
-  return finish([MCPSPY, ...args], options);
+  return finish([...SPY, ...args], options);
 }
 
 /** Waits until `condition` holds; fails after ten seconds. */
@@ -102,7 +102,7 @@ export async function watching(
   args: readonly string[] = [],
   options: SpawnOptions = {},
 ): Promise<Running> {
-  const running = start([MCPSPY, '--pid', String(pid), ...args], options);
+  const running = start([...SPY, '--pid', String(pid), ...args], options);
   await until(() => running.stderr().includes('watching'), `mcpspy to watch: ${running.stderr()}`);
   return running;
 }

@@ -16,7 +16,13 @@ export const MCPSPY = join(ROOT, 'bin', 'mcpspy');
 export const NODE = process.execPath;
 /** The back end under test, where the runner of the tests has chosen one (test/kernels). */
 const BACKEND = process.env['MCPSPY_TEST_BACKEND'];
-const CHOSEN = BACKEND ? ['--backend', BACKEND] : [];
+/**
+ * The first words of every command that captures: on that back end, unless a later `--backend` says otherwise. The bare
+ * MCPSPY is for tests of what is said before anything is captured, and of the choice itself.
+ */
+export const SPY: readonly [string, ...string[]] = [MCPSPY, ...(BACKEND ? ['--backend', BACKEND] : [])];
+/** The same for a shell. */
+export const SPY_IN_SHELL = SPY.map((word) => `"${word}"`).join(' ');
 /** Those that watch the whole machine for all tests (test/kernels), the first of which tells. */
 export const WATCHING = process.env['MCPSPY_TEST_WATCHING']?.split(',') ?? [];
 
@@ -53,7 +59,7 @@ function probe(): string | false {
   if (process.getuid?.() !== 0) return 'not root';
   // Who has chosen wants to hear that it cannot be had; and in a VM a trial takes long.
   if (BACKEND || WATCHING.length > 0) return false;
-  const trial = spawnSync(MCPSPY, [...CHOSEN, 'run', '-q', '--', 'true'], { encoding: 'utf8' });
+  const trial = spawnSync(MCPSPY, ['run', '-q', '--', 'true'], { encoding: 'utf8' });
   if (trial.status === 0) return false;
   // 3 and 4: the kernel refuses. Anything else is a fault of ours and must fail the tests, as is what no verifier takes.
   const sentence = trial.stderr.split('\n')[0] ?? 'refused';
@@ -100,8 +106,8 @@ export async function captureRun(
   const usual = (given.options ?? ['-q']).join(' ') === '-q';
   if (WATCHING.length > 0 && usual) return (await watchedMachine()).run(command, given);
   const file = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'out.jsonl');
-  const args = [...CHOSEN, 'run', '-o', file, ...(given.options ?? ['-q']), '--', ...command];
-  const { child, text } = startCommand([MCPSPY, ...args], given);
+  const args = ['run', '-o', file, ...(given.options ?? ['-q']), '--', ...command];
+  const { child, text } = startCommand([...SPY, ...args], given);
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   const result = { code, stdout: text.stdout(), stderr: text.stderr(), ...readOutput(file) };
   rmSync(join(file, '..'), { recursive: true, force: true });
@@ -123,7 +129,8 @@ export interface Attached {
 export async function attach(pids: readonly number[], options: readonly string[] = []): Promise<Attached> {
   const file = join(mkdtempSync(join(tmpdir(), 'mcpspy-test-')), 'out.jsonl');
   const scope = pids.flatMap((pid) => ['--pid', String(pid)]);
-  const child = spawn(MCPSPY, [...CHOSEN, '-o', file, ...scope, ...options], {
+  const [spy, ...backEnd] = SPY;
+  const child = spawn(spy, [...backEnd, '-o', file, ...scope, ...options], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const text = collect(child);
