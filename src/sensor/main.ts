@@ -78,7 +78,7 @@ function watchTls(loaded: Programs, kind: UprobeKind): UprobeKind {
   news = new NewsReader(
     loaded.news,
     (batch) => watch.news(batch),
-    () => watch.lookAll(allPids(), loaded.mappings()),
+    () => watch.catchUp(allPids(), loaded.mappings()),
   );
   return kind;
 }

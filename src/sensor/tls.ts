@@ -92,6 +92,8 @@ export class TlsWatch {
   #queue: Promise<unknown> = Promise.resolve();
   readonly #searches = new Set<Promise<void>>();
   readonly #machine = new Map<string, readonly Attachment[]>();
+  /** Children that may still run in their parent's memory: to be looked at when they have had their time. */
+  readonly #vforked = new Map<number, NodeJS.Timeout>();
   #closing: Attachment[] = [];
   #closer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -165,7 +167,8 @@ export class TlsWatch {
           break;
         case 'vfork':
           // Probes for what it does not call would take the time that those of the new program need.
-          setTimeout(() => this.look(pid), VFORK_MS).unref();
+          clearTimeout(this.#vforked.get(pid));
+          this.#vforked.set(pid, setTimeout(() => this.#lookAtVforked(pid), VFORK_MS).unref());
           break;
         case 'exec':
           this.#replaced(pid);
@@ -175,6 +178,27 @@ export class TlsWatch {
           touched.set(pid, [...(touched.get(pid) ?? []), ...(file ? [file] : [])]);
       }
     for (const [pid, files] of touched) if (!this.look(pid)) this.#lookBack(pid, files);
+  }
+
+  #lookAtVforked(pid: number): void {
+    this.#vforked.delete(pid);
+    this.look(pid);
+  }
+
+  /**
+   * News has been missed, which may have been of any file and any end.
+   * @param pids All processes now.
+   */
+  catchUp(pids: readonly number[], mappings: ReadonlyMap<number, readonly string[]>): void {
+    const living = new Set(pids);
+    for (const pid of [...this.#processes.keys(), ...this.#vforked.keys()])
+      if (!living.has(pid)) this.gone(pid);
+    this.lookAll(pids, mappings);
+  }
+
+  /** Number of processes of which something is kept. */
+  get size(): number {
+    return this.#processes.size + this.#vforked.size;
   }
 
   /** The old program's files are unmapped. Its probes stay: they are for the process, whatever it maps. */
@@ -392,6 +416,8 @@ export class TlsWatch {
 
   /** A process has ended. */
   gone(pid: number): void {
+    clearTimeout(this.#vforked.get(pid));
+    this.#vforked.delete(pid);
     const watched = this.#processes.get(pid);
     if (!watched) return;
     clearTimeout(watched.timer);
@@ -420,7 +446,7 @@ export class TlsWatch {
   /** Looks no more. The probes go with the end of this process, or here. */
   close(): void {
     this.#stopped = true;
-    for (const pid of [...this.#processes.keys()]) this.gone(pid);
+    for (const pid of [...this.#processes.keys(), ...this.#vforked.keys()]) this.gone(pid);
     this.#close([...this.#machine.values()].flat());
     this.#machine.clear();
   }
