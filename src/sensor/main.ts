@@ -9,6 +9,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, writeSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { returnLargeBlocks } from './allocator.ts';
 import { catchUp } from './catch-up.ts';
 import { withDescendants } from './descent.ts';
 import { CAPTURE_FAILED, explain } from './explain.ts';
@@ -276,4 +277,5 @@ process.on('uncaughtException', (error) => {
   );
   process.exit(CAPTURE_FAILED);
 });
+returnLargeBlocks();
 preferOurselves();
