@@ -18,6 +18,7 @@ import type { TlsLibrary } from './messages.ts';
 import type { News } from './news.ts';
 import { anyOpen, type OpenSocket, openConnections } from './open-sockets.ts';
 import type { TlsPrograms } from './programs.ts';
+import { SharedProbes } from './shared-probes.ts';
 import { CiphertextProbes } from './tls-ciphertext.ts';
 import { librariesIn, longLook, quickLook, type TlsFile } from './tls-files.ts';
 import { type Attachment, attachProbes, type Probe, type UprobeKind } from './uprobes.ts';
@@ -91,7 +92,8 @@ export class TlsWatch {
   readonly #looking = new Map<string, Promise<TlsFile>>();
   #queue: Promise<unknown> = Promise.resolve();
   readonly #searches = new Set<Promise<void>>();
-  readonly #machine = new Map<string, readonly Attachment[]>();
+  /** Those of the whole machine. */
+  readonly #machine = new SharedProbes((attachments) => this.#close(attachments));
   /** Children that may still run in their parent's memory: to be looked at when they have had their time. */
   readonly #vforked = new Map<number, NodeJS.Timeout>();
   #closing: Attachment[] = [];
@@ -353,6 +355,7 @@ export class TlsWatch {
     const { wholeMachine, attached: tell } = this.#options;
     const attached = wholeMachine ? this.#machine : watched.attached;
     const { identity } = open;
+    if (probes && wholeMachine) this.#machine.use(watched.pid, identity);
     if (!probes || attached.has(identity) || watched.refused.has(identity)) return;
     const attachments: Attachment[] = [];
     const put = (at: keyof TlsPrograms, list: readonly Probe[]) => {
@@ -418,6 +421,7 @@ export class TlsWatch {
   gone(pid: number): void {
     clearTimeout(this.#vforked.get(pid));
     this.#vforked.delete(pid);
+    this.#machine.gone(pid);
     const watched = this.#processes.get(pid);
     if (!watched) return;
     clearTimeout(watched.timer);
@@ -447,8 +451,7 @@ export class TlsWatch {
   close(): void {
     this.#stopped = true;
     for (const pid of [...this.#processes.keys(), ...this.#vforked.keys()]) this.gone(pid);
-    this.#close([...this.#machine.values()].flat());
-    this.#machine.clear();
+    this.#machine.close();
   }
 }
 
