@@ -102,10 +102,18 @@ async function idleStreams({ rounds, peers, log, table }: Bench): Promise<void> 
       await closed;
       removeLogs(log);
     }
-  const least = median(totals.get(1) ?? []);
-  for (const [count, all] of totals) {
-    const each = count === 1 ? '' : `${(((median(all) - least) * 1024) / count).toFixed(2)} KiB a stream`;
-    table.row(`memory with ${count} idle streams`, 'mcpspy', spread(all, 'MiB'), each);
+  const at = (count: number) => median(totals.get(count) ?? []);
+  const added = (from: number, to: number) => (((at(to) - at(from)) * 1024) / (to - from)).toFixed(2);
+  for (const [index, count] of STREAMS.entries()) {
+    const fewer = STREAMS[index - 1] ?? 0;
+    table.row(
+      `memory with ${count} idle streams`,
+      'mcpspy',
+      spread(totals.get(count) ?? [], 'MiB'),
+      ...(fewer ? [`${added(1, count)} KiB a stream`] : []),
+      // What the first ones cost once is not in it.
+      ...(fewer > 1 ? [`${added(fewer, count)} KiB each after ${fewer}`] : []),
+    );
   }
 }
 

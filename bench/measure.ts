@@ -30,7 +30,7 @@ export function runJson(
   });
 }
 
-/** Starts a command in the background; the answer stops it. */
+/** Starts a command in the background; the answer stops it. @throws Error with what it said, if it ends before. */
 export function background(
   command: readonly string[],
   until: RegExp,
@@ -38,8 +38,9 @@ export function background(
   const [file = '', ...args] = command;
   const start = performance.now();
   const child = spawn(file, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     let text = '';
+    child.once('close', () => reject(new Error(`${command.join(' ')}: ${text}`)));
     child.stderr.on('data', (chunk: Buffer) => {
       text += chunk;
       if (!until.test(text)) return;
@@ -84,16 +85,27 @@ export function cpuTime(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
+/** Of one cause. */
+export interface Loss {
+  readonly bytes: number;
+  readonly records: number;
+  readonly frames: number;
+}
+
 /** What a capture says of itself in its last line: bytes of messages captured, bytes lost, and requests and responses. */
-export function takeSummary(log: string): { captured: number; lost: number; messages: number } {
-  const summary = JSON.parse(lastLine(log)) as {
+export function takeSummary(log: string): {
+  captured: number;
+  lost: number;
+  messages: number;
+  losses: Readonly<Record<string, Loss>>;
+} {
+  const { bytes, frames, losses } = JSON.parse(lastLine(log)) as {
     bytes: number;
     frames: { request: number; response: number };
-    losses: Record<string, { bytes: number }>;
+    losses: Record<string, Loss>;
   };
-  const lost = Object.values(summary.losses).reduce((sum, { bytes }) => sum + bytes, 0);
-  const { request, response } = summary.frames;
-  return { captured: summary.bytes, lost, messages: request + response };
+  const lost = Object.values(losses).reduce((sum, loss) => sum + loss.bytes, 0);
+  return { captured: bytes, lost, messages: frames.request + frames.response, losses };
 }
 
 /** A summary with thousands of servers has so many bytes, and more. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /**
- * Processes and connections that come and go: `churn.ts SECONDS PROCESSES CONNECTIONS`, spread over that time. Each
+ * Processes and connections that come and go: `churn.ts SECONDS PROCESSES CONNECTIONS [held]`, spread over that time. Each
  * process is a stdio server that is asked once; each connection is one POST to an HTTP server in this process. Prints
- * how many messages that were.
+ * how many messages that were. `held`: begins with the first byte on its standard input, and ends with that.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +10,8 @@ import { createServer, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const [seconds = 60, processes = 100, connections = 1000] = process.argv.slice(2).map(Number);
+const [seconds = 60, processes = 100, connections = 1000] = process.argv.slice(2, 5).map(Number);
+const held = process.argv[5] === 'held';
 const ask = (id: number) => JSON.stringify({ jsonrpc: '2.0', id, method: 'tools/list' });
 const answer = (id: number) => JSON.stringify({ jsonrpc: '2.0', id, result: { tools: [] } });
 let messages = 0;
@@ -54,6 +55,8 @@ async function spread(count: number, act: () => Promise<void>): Promise<void> {
   }
 }
 
+if (held) await once(process.stdin, 'data');
 await Promise.all([spread(processes, fork), spread(connections, connect)]);
 server.close();
 console.log(JSON.stringify({ messages }));
+if (held) await once(process.stdin, 'end');

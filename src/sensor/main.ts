@@ -9,6 +9,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, writeSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
+import { returnLargeBlocks } from './allocator.ts';
 import { catchUp } from './catch-up.ts';
 import { withDescendants } from './descent.ts';
 import { CAPTURE_FAILED, explain } from './explain.ts';
@@ -79,7 +80,7 @@ function watchTls(loaded: Programs, kind: UprobeKind): UprobeKind {
   news = new NewsReader(
     loaded.news,
     (batch) => watch.news(batch),
-    () => watch.lookAgain(allPids(), loaded.mappings()),
+    () => watch.catchUp(allPids(), loaded.mappings()),
   );
   return kind;
 }
@@ -267,6 +268,7 @@ function handle(message: ToSensor): void {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, () => {});
 process.on('message', (message) => handle(message as ToSensor));
 // The watched command is not ours to kill: without its parent it goes on.
+returnLargeBlocks();
 process.on('disconnect', () => {
   files.cut();
   process.exit(0);

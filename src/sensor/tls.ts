@@ -26,7 +26,7 @@ import { type Attachment, attachProbes, type Probe, type UprobeKind } from './up
 /** So long after its first probes a process's connections are looked at, milliseconds: less than ciphertext is watched for. */
 const SOCKETS_AFTER_MS = 200;
 /** So long a child that runs in its parent's memory has to become another program, as it nearly always does, milliseconds. */
-export const VFORK_MS = 100;
+const VFORK_MS = 100;
 /** What looking at one process may take, lest it keeps us busy by mapping files: milliseconds at once … */
 const LOOK_BURST_MS = 300;
 /** … and of each millisecond. */
@@ -99,6 +99,11 @@ export class TlsWatch {
 
   constructor(options: TlsWatchOptions) {
     this.#options = options;
+  }
+
+  /** Number of processes of which something is kept. */
+  get size(): number {
+    return this.#processes.size;
   }
 
   /** Learns what is in these files, before they are mapped and every millisecond counts. */
@@ -199,7 +204,7 @@ export class TlsWatch {
   }
 
   /** The same when news may have been lost: who is not among `pids` has ended. */
-  lookAgain(pids: readonly number[], mappings: ReadonlyMap<number, readonly string[]>): void {
+  catchUp(pids: readonly number[], mappings: ReadonlyMap<number, readonly string[]>): void {
     const there = new Set(pids);
     for (const pid of [...this.#processes.keys()]) if (!there.has(pid)) this.gone(pid);
     this.lookAll(pids, mappings);
