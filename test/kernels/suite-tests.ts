@@ -15,6 +15,8 @@ import { cannotBoot } from './vm.ts';
 /** Milliseconds. For a VM that hangs: it takes less than three minutes of two processors. */
 const TIMEOUT = 480_000;
 
+const seconds = (milliseconds: number) => `${Math.round(milliseconds / 1000)} s`;
+
 /** Declares the tests of one architecture: each VM, and in it each test that it has run. */
 export function testKernels(arch: Arch): void {
   const peers = scratch();
@@ -29,13 +31,21 @@ export function testKernels(arch: Arch): void {
       skip: cannotBoot(kernel),
     }, async (context) => {
       assert.ok(kernel);
-      const boot = () => runSuite(kernel, peers, TIMEOUT);
+      const boot = async () => {
+        const began = performance.now();
+        const booted = await runSuite(kernel, peers, TIMEOUT);
+        const longest = booted.tests.toSorted((a, b) => b.milliseconds - a.milliseconds).slice(0, 5);
+        const each = longest.map(({ name, milliseconds }) => `${seconds(milliseconds)} ${name.slice(0, 60)}`);
+        console.log(`${line} for ${arch} took ${seconds(performance.now() - began)}: ${each.join('; ')}`);
+        return booted;
+      };
       let result = await boot();
       const failed = result.tests.filter(({ failure }) => failure).map(({ name }) => name);
       if (result.fault || failed.length || !result.tests.length) {
         // That emulation stalls where processors are few says nothing of us, nor that probes came late by it, nor that
         // node has crashed before any test (seen twice in a row, and not again).
-        console.log(`${line} is booted once more: ${result.fault ?? (failed.join('; ') || result.output)}`);
+        const whys = result.tests.flatMap(({ name, failure }) => (failure ? [`${name}: ${failure}`] : []));
+        console.log(`${line} is booted once more: ${result.fault ?? (whys.join('\n') || result.output)}`);
         result = await boot();
       }
       const { tests, output, fault } = result;

@@ -102,14 +102,16 @@ const PARTS: Readonly<Record<Arch, Partial<Record<Line, PartsWithRest>>>> = {
       alone: [
         watched(
           {
-            'bytes-calls': ['MSG_PEEK', '1024 segments', 'on a seqpacket'],
-            'bytes-blind': ['also when the reader takes its time'],
-            'http-python': ['http_client.py and http.server in clear'],
+            'bytes-calls': ['MSG_PEEK', '1024 segments'],
+            'bytes-blind': ['also when the reader takes its time', 'io_uring at both ends'],
             faults: ['used again for another pipe', 'while another is torn down'],
           },
-          { 'tcp-ends': ['100 bytes at a time after both sides'] },
+          {
+            'bytes-calls': ['on a seqpacket'],
+            'http-python': ['http_client.py and http.server in clear'],
+            'tcp-ends': ['100 bytes at a time after both sides'],
+          },
         ),
-        ...on('fentry', e2e('bytes-blind', 'io_uring at both ends')),
       ],
       together: [],
     },

@@ -77,6 +77,8 @@ export interface CaptureOptions {
   readonly input?: string;
   /** Milliseconds; default 120,000. */
   readonly timeout?: number;
+  /** Where several back ends watch: the one that alone sees this. What the others tell is exact losses. */
+  readonly seenBy?: string;
 }
 
 function readOutput(file: string): ReturnType<typeof byKind> & Pick<CaptureResult, 'summary'> {
@@ -94,7 +96,7 @@ let watched: Promise<WatchedMachine> | undefined;
 export function watchedMachine(): Promise<WatchedMachine> {
   assert.equal(notInVm, false);
   const captures = () => Promise.all(WATCHING.map((backend) => attach([], ['--backend', backend])));
-  watched ??= captures().then((all) => new WatchedMachine(all));
+  watched ??= captures().then((all) => new WatchedMachine(all, WATCHING));
   return watched;
 }
 

@@ -4,7 +4,14 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type CaptureResult, captureRun, type OutputLine, ROOT, scratch } from './mcpspy.ts';
+import {
+  type CaptureOptions,
+  type CaptureResult,
+  captureRun,
+  type OutputLine,
+  ROOT,
+  scratch,
+} from './mcpspy.ts';
 import { assertOutput } from './schema.ts';
 
 /** A program of test/peers that was compiled before: in a VM without KVM a compiler takes long. */
@@ -152,9 +159,11 @@ export function assertFrames(captured: readonly OutputLine[], sent: readonly Buf
 export async function assertCaptured(
   movements: Readonly<Record<string, Movement>>,
   options: readonly string[] = [],
+  given: Pick<CaptureOptions, 'seenBy'> = {},
 ) {
   const movers = new Movers(scratch());
-  const result = await captureRun(movers.script(movements, 'in turn'), { options: ['-q', ...options] });
+  const script = movers.script(movements, 'in turn');
+  const result = await captureRun(script, { ...given, options: ['-q', ...options] });
   assert.equal(result.code, 0, result.stderr);
   assertOutput(result.lines, result.isPart);
   assert.deepEqual(result.summary['losses'], {});
