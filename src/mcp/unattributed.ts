@@ -26,6 +26,8 @@ export interface Told {
   readonly id?: RpcId | undefined;
 }
 
+const NONE: readonly Told[] = [];
+
 export class Unattributed {
   readonly #byStream = new Map<number, Told[]>();
   readonly #control: Pick<StreamControl, 'whoAt'>;
@@ -47,6 +49,8 @@ export class Unattributed {
 
   /** Those of which more is known by now, with that; in the order in which they were told of each stream. */
   take(): readonly Told[] {
+    // Asked with each message: nothing is made for the answer.
+    if (this.#byStream.size === 0) return NONE;
     const found: Told[] = [];
     for (const [stream, all] of this.#byStream) {
       const [oldest] = all;
