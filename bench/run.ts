@@ -35,6 +35,10 @@ if (unknown.length) {
   console.error(`bench: no part ${unknown.join(', ')}; there are ${Object.keys(PARTS).join(', ')}`);
   process.exit(2);
 }
+if (!(Number(rounds) > 0)) {
+  console.error(`bench: "${rounds}" is no number of rounds; see docs/performance.md, "To repeat it"`);
+  process.exit(2);
+}
 mkdirSync(logs, { recursive: true });
 const directory = mkdtempSync(join(logs, 'mcpspy-bench-'));
 const table = new Table();
