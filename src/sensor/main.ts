@@ -7,7 +7,7 @@
  * It ends with its parent: when the channel closes, the programs go with it.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, writeSync } from 'node:fs';
+import { existsSync, writeSync } from 'node:fs';
 import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { returnLargeBlocks } from './allocator.ts';
 import { catchUp } from './catch-up.ts';
@@ -271,8 +271,6 @@ process.on('message', (message) => handle(message as ToSensor));
 returnLargeBlocks();
 process.on('disconnect', () => {
   files.cut();
-  // The kernel takes probes out one by one, some 0.2 s for each process with TLS: nobody is to wait for our end meanwhile.
-  for (const stream of [0, 1, 2]) closeSync(stream);
   process.exit(0);
 });
 process.on('uncaughtException', (error) => {
