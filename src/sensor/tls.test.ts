@@ -39,8 +39,7 @@ test('who ended while news was missed is forgotten', async () => {
   const child = spawn('sleep', ['1000'], { stdio: 'ignore' });
   await once(child, 'spawn');
   const pid = child.pid ?? 0;
-  watch.news([news('exec', pid), news('vfork', NOBODY)]);
-  assert.equal(watch.size, 2);
+  watch.news([news('exec', pid)]);
   watch.catchUp([pid], new Map([[pid, []]]));
   assert.equal(watch.size, 1);
   child.kill();
