@@ -33,9 +33,9 @@ export class StreamTally {
   lost = 0;
   /** Where in the stream what was told ends. */
   end = 0;
-  /** Milliseconds by the lines' own times in which nothing was captured but lost: a gap is told when it ends. */
-  gapTime = 0;
-  #before: number | undefined;
+  /** Where in the stream the first gap begins, and where the last one ends: from there to there the ring was full time and again. */
+  firstGap: number | undefined;
+  lastGapEnd = 0;
   /** Did a gap end in the middle of a message? Its rest is neither captured nor lost. */
   #cut = false;
 
@@ -44,12 +44,12 @@ export class StreamTally {
     const what = `${kind} at ${offset}, after ${this.end}`;
     const tail = this.#cut ? (LOAD_SIZE - (this.end % LOAD_SIZE)) % LOAD_SIZE : 0;
     assert.ok(offset === this.end || offset === this.end + tail, what);
-    const time = Date.parse(line['timestamp']);
     if (kind === 'gap') {
       assert.equal(line['cause'], 'ring-full', what);
       this.lost += line['frames'];
-      this.gapTime += time - (this.#before ?? time);
       this.end = offset + line['bytes'];
+      this.firstGap ??= offset;
+      this.lastGapEnd = this.end;
       this.#cut = this.end % LOAD_SIZE > 0;
     } else if (kind === 'message') {
       assert.equal(offset % LOAD_SIZE, 0, what);
@@ -61,7 +61,6 @@ export class StreamTally {
       assert.equal(line['reason'], 'cut off by a gap', what);
       this.end = offset + line['size'];
     }
-    this.#before = time;
   }
 }
 
