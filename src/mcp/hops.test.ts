@@ -11,7 +11,7 @@ const RELAY = 2;
 const SERVER = 3;
 
 function way(connection: number, writer: number | undefined, reader?: number): Way {
-  return { connection, writer, reader };
+  return { connection, writer, reader, unread: reader === undefined };
 }
 
 function message(id: number): string {

@@ -22,6 +22,8 @@ export interface Way {
   readonly connection: number;
   readonly writer: number | undefined;
   readonly reader: number | undefined;
+  /** Who reads it may yet turn out. */
+  readonly unread?: boolean | undefined;
 }
 
 interface Passed {
@@ -109,7 +111,7 @@ export class Hops {
       passedTo: undefined,
     };
     if (reader !== undefined) this.#remember(reader, passed, message, http);
-    else {
+    else if (way.unread) {
       this.#unread.set(seq, { passed, message, http });
       keepYoungest(this.#unread, UNREAD);
     }

@@ -119,6 +119,7 @@ export class Reporter {
             connection: conversation.connection,
             writer: place.from?.pid,
             reader: place.to?.pid,
+            unread: place.unattributed,
           },
           wire?.bytes ?? message.raw,
           message,

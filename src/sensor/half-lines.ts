@@ -15,8 +15,9 @@ export class HalfLines {
   #files: number[] = [];
 
   /**
-   * Takes hold of files by descriptors of a process that writes to them, and lets go of those of before. Those that it may not write to, and those that
-   * are no regular files, are passed over: nothing can be changed that it could not have changed itself.
+   * Takes hold of files by descriptors of a process that writes to them, and lets go of those of before. Those that it
+   * may not write to, and those that are no regular files, are passed over: nothing can be changed that it could not have
+   * changed itself.
    */
   hold(pid: number, descriptors: readonly number[]): void {
     for (const file of this.#files) closeSync(file);

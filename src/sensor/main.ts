@@ -268,7 +268,6 @@ function handle(message: ToSensor): void {
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) process.on(signal, () => {});
 process.on('message', (message) => handle(message as ToSensor));
 // The watched command is not ours to kill: without its parent it goes on.
-returnLargeBlocks();
 process.on('disconnect', () => {
   files.cut();
   process.exit(0);
@@ -280,4 +279,5 @@ process.on('uncaughtException', (error) => {
   );
   process.exit(CAPTURE_FAILED);
 });
+returnLargeBlocks();
 preferOurselves();
