@@ -14,12 +14,13 @@ import { catchUp } from './catch-up.ts';
 import { withDescendants } from './descent.ts';
 import { CAPTURE_FAILED, explain } from './explain.ts';
 import { HalfLines } from './half-lines.ts';
+import { addSockets, HolderSearch, type Holders } from './holders.ts';
 import { forgetKernelTypes } from './kernel-types.ts';
 import { preferOurselves, withOwnLimits } from './limits.ts';
 import { load } from './load.ts';
 import type { FromSensor, ProcessInfo, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
 import { NewsReader } from './news.ts';
-import { addSockets, allPids, findHolders, type Holders, readProcess } from './proc.ts';
+import { allPids, readProcess } from './proc.ts';
 import { LOSS_SKIPPED, type Programs, SCOPE } from './programs.ts';
 import { PeerFinder, peersOf } from './tcp-peers.ts';
 import { TlsWatch } from './tls.ts';
@@ -37,6 +38,7 @@ const INTRODUCED_AT_ONCE = 64;
 
 const peers = new PeerFinder((held) => send({ type: 'held', held }));
 const files = new HalfLines();
+const holding = new HolderSearch(inScope);
 let programs: Programs | undefined;
 let tls: TlsWatch | undefined;
 let news: NewsReader | undefined;
@@ -219,6 +221,7 @@ async function stop(): Promise<void> {
   news?.close();
   tls?.close();
   programs.detach();
+  holding.look();
   // Whose TLS could not be read is to be told by name, even of a process that was gone at once.
   if (tls) await Promise.race([tls.searched(), sleep(LAST_SEARCH_MS)]);
   await introduced;
@@ -248,8 +251,8 @@ function handle(message: ToSensor): void {
       child?.kill(message.signal);
       break;
     case 'holders': {
-      const holders = findHolders(message.query, inScope).filter((holder) => holder.pid !== process.pid);
-      send({ type: 'holders', request: message.request, holders });
+      const { request, query } = message;
+      holding.ask(query, (holders) => send({ type: 'holders', request, holders }));
       break;
     }
     case 'process':

@@ -3,8 +3,10 @@
  * Who is at the other end of connections on this machine, looked for as soon as there is one: by the time a
  * message has come, that process may be gone.
  */
+
+import { type Holding, socketHolders, socketsOf } from './holders.ts';
 import type { ConnectionMessage, HeldSocket } from './messages.ts';
-import { type Holding, readProcess, socketHolders, socketsOf } from './proc.ts';
+import { readProcess } from './proc.ts';
 import { type TcpConnection, type TcpTable, tcpTables } from './tcp-sockets.ts';
 
 /** Of the time, so much may be spent on it, however many connections are made … */

@@ -44,7 +44,7 @@ export class Ends {
   /** Connections that have just begun. */
   readonly #young: { readonly near: number; readonly addresses: Addresses }[] = [];
   #timer: NodeJS.Timeout | undefined;
-  readonly #born = new Born((stream) => this.#askBoth(stream));
+  readonly #born = new Born((stream) => void this.#askBoth(stream));
 
   /** @param carrying The TCP stream between two addresses. */
   constructor(
