@@ -16,7 +16,7 @@ import type { WatchedCommand } from '../sensor/messages.ts';
 import { gapOf } from '../source/decode.ts';
 import { type Mappings, mapAll } from '../source/mapping.ts';
 import { RingReader } from '../source/reader.ts';
-import type { RecordSink } from '../source/records.ts';
+import type { RecordSink, SourceRecord } from '../source/records.ts';
 import { type ReadyMessage, Sensor } from '../source/sensor.ts';
 import { VerdictTable } from '../source/verdicts.ts';
 import { Tracker } from '../streams/tracker.ts';
@@ -156,7 +156,7 @@ export class Capture {
     });
     const endsWithProcesses = display === 'stdout' && options.pid.length > 0;
     const sink: RecordSink = {
-      record: (record) => this.#tracker.record(record),
+      record: (record) => this.#record(record),
       settled: (time) => {
         const unsettled = this.#tracker.settled(time);
         return analyzer.settled(time) || unsettled;
@@ -200,12 +200,17 @@ export class Capture {
     if (this.#debugging) this.#messages.write(line);
   }
 
+  #record(record: SourceRecord): void {
+    if (record.type === 'gap') this.#losses.told(record);
+    this.#tracker.record(record);
+  }
+
   /** Detaches, handles what is left, and writes the summary everywhere. */
   async finish(): Promise<void> {
     const stopped = await this.sensor.stop();
     const time = monotonic();
     this.#reader.finish();
-    for (const pending of stopped?.pending ?? []) this.#tracker.record(gapOf(time, pending));
+    for (const pending of stopped?.pending ?? []) this.#record(gapOf(time, pending));
     this.#tracker.finish(time);
     this.#analyzer.finish();
     clearTimeout(this.#ending);

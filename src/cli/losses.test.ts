@@ -30,3 +30,33 @@ test('what has no place in a stream is told by the kernel’s own count, the res
     'map-full': { bytes: 0, records: 2, frames: 0 },
   });
 });
+
+test('what the kernel has counted, and could tell of no stream any more, is told as well', () => {
+  const bus = new Bus();
+  const losses = new LossCounter(bus);
+  const gap = {
+    type: 'gap',
+    time: 0,
+    offset: 0,
+    lines: 0,
+    endsLine: false,
+    mayArrive: false,
+    fromReader: false,
+  } as const;
+  // One of MCP and one of something else.
+  losses.told({ ...gap, stream: 1, bytes: 300, cause: 'ring-full' });
+  losses.told({ ...gap, stream: 2, bytes: 500, cause: 'ring-full' });
+  losses.told({ ...gap, stream: 2, bytes: 70, cause: 'unreadable' });
+  const end = { from: undefined, to: undefined };
+  const seen = { seq: 1, time: 0, transport: 'stdio', connection: 1, stream: 1, offset: 0, ...end } as const;
+  bus.emit('gap', { ...seen, kind: 'gap', cause: 'ring-full', bytes: 300, frames: 2 });
+  const count = (name: (typeof CAUSES)[number], bytes: number) => ({
+    cause: CAUSES.indexOf(name),
+    bytes,
+    records: 9,
+    lines: 9,
+  });
+  assert.deepEqual(losses.total([count('ring-full', 1000), count('unreadable', 70)]), {
+    'ring-full': { bytes: 500, records: 2, frames: 2 },
+  });
+});
