@@ -157,5 +157,6 @@ const server =
     ? https.createServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) }, answer)
     : http.createServer(answer);
 // A slow machine's client may come back later than Node waits by default.
-server.keepAliveTimeout = 60_000;
+/** An emulated machine takes a minute until mcpspy watches; what it joins is to be there still. */
+server.keepAliveTimeout = 600_000;
 server.listen(Number(PORT), HOST);
