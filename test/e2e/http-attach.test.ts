@@ -11,7 +11,7 @@ import { makeCertificate, sdkClient, sdkServer, stageCommand } from '../support/
 import { HttpTruth, type Sighting, since } from '../support/http-truth.ts';
 import { attach, type CaptureResult, cannotCapture, type OutputLine } from '../support/mcpspy.ts';
 import { patience } from '../support/patience.ts';
-import { assertOrderly } from '../support/truth.ts';
+import { assertOrderly, withEnds } from '../support/truth.ts';
 
 const skip = cannotCapture;
 
@@ -100,7 +100,7 @@ function assertOldConnections(sightings: readonly Sighting[], moment: number): v
 }
 
 function assertJoined({ capture, sightings }: Joined): HttpMatch[] {
-  const matches = assertExchanges(capture.messages, sightings);
+  const matches = assertExchanges(withEnds(capture.lines), sightings);
   assertOrderly(capture);
   assertAnswered(matches);
   return matches;
@@ -142,7 +142,7 @@ function assertUntiedShown(messages: readonly OutputLine[]): void {
 sessionTest(['client'], true, ({ capture, sightings }) => {
   assertUntiedShown(capture.messages);
   const tied = sightings.filter(({ joined }) => !joined);
-  const matches = assertExchanges(capture.messages.filter(isTied), tied);
+  const matches = assertExchanges(withEnds(capture.lines).filter(isTied), tied);
   // The answer to what came on the open stream.
   assertAnswered(matches.filter(({ line }) => line['status'] !== 'orphan'));
   assertOrderly(capture);

@@ -28,6 +28,7 @@ import {
   request,
   type Step,
   Truth,
+  withEnds,
 } from '../support/truth.ts';
 
 const skip = cannotCapture;
@@ -38,10 +39,8 @@ const PROXY = join(ROOT, 'node_modules', 'mcp-proxy', 'dist', 'bin', 'mcp-proxy.
 /** Both transports against both truths. @returns What was on stdio. */
 function assertBoth(capture: CaptureResult, http: HttpTruth, stdio: Truth): Match[] {
   assert.equal(capture.code, 0, capture.stderr);
-  const of = (transport: string) =>
-    capture.lines.filter(
-      ({ kind, transport_type: type }) => (kind === 'message' || kind === 'invalid') && type === transport,
-    );
+  const all = withEnds(capture.lines);
+  const of = (transport: string) => all.filter(({ transport_type: type }) => type === transport);
   assertAnswered(assertExchanges(of('http'), http.sightings()));
   const matches = assertExactly({ ...capture, lines: of('stdio') }, stdio.sent());
   // Held back until it was known for MCP, and shown behind it: what is logged, and errors that answer no id.
