@@ -20,6 +20,7 @@ import { preferOurselves, withOwnLimits } from './limits.ts';
 import { load } from './load.ts';
 import type { FromSensor, ProcessInfo, StartMessage, ToSensor, WatchedCommand } from './messages.ts';
 import { NewsReader } from './news.ts';
+import { allDone } from './off-loop.ts';
 import { allPids, readProcess } from './proc.ts';
 import { LOSS_SKIPPED, type Programs, SCOPE } from './programs.ts';
 import { PeerFinder, peersOf } from './tcp-peers.ts';
@@ -33,6 +34,8 @@ const LOSS_INTERVAL_MS = 1000;
 const SEARCH_MS = 5000;
 /** … and so long the end. */
 const LAST_SEARCH_MS = 1000;
+/** So long probes may take to be gone before this process is. */
+const LEAVE_MS = 5000;
 /** Processes that are described in one go, which takes some 5 ms. */
 const INTRODUCED_AT_ONCE = 64;
 
@@ -273,7 +276,9 @@ process.on('message', (message) => handle(message as ToSensor));
 // The watched command is not ours to kill: without its parent it goes on.
 process.on('disconnect', () => {
   files.cut();
-  process.exit(0);
+  tls?.close();
+  // The kernel would take them out one after another.
+  void Promise.race([allDone(), sleep(LEAVE_MS)]).then(() => process.exit(0));
 });
 process.on('uncaughtException', (error) => {
   writeSync(

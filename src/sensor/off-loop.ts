@@ -5,6 +5,7 @@
 const AT_ONCE = 64;
 
 const waiting: ((done: () => void) => void)[] = [];
+const idlers: (() => void)[] = [];
 let running = 0;
 
 /** Has `call` made soon. It tells by its argument when it is done. */
@@ -13,10 +14,20 @@ export function offLoop(call: (done: () => void) => void): void {
   next();
 }
 
+/** Resolves when all of them have been made. */
+export function allDone(): Promise<void> {
+  if (running === 0) return Promise.resolve();
+  return new Promise((resolve) => idlers.push(resolve));
+}
+
 function next(): void {
   if (running === AT_ONCE) return;
   const call = waiting.shift();
-  if (!call) return;
+  if (call) begin(call);
+  else if (running === 0) for (const resolve of idlers.splice(0)) resolve();
+}
+
+function begin(call: (done: () => void) => void): void {
   running++;
   call(() => {
     running--;

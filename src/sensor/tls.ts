@@ -438,11 +438,13 @@ export class TlsWatch {
     this.#options.found(watched.pid, libraries);
   }
 
-  /** Looks no more. The probes go with the end of this process, or here. */
+  /** Looks no more, and has all probes taken out, off the event loop; what is not by then goes with this process. */
   close(): void {
     this.#stopped = true;
     for (const pid of [...this.#processes.keys()]) this.gone(pid);
     this.#machine.close();
+    clearTimeout(this.#closer);
+    for (const attachment of this.#closing.splice(0)) attachment.close();
   }
 }
 
