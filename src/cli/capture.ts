@@ -220,6 +220,8 @@ export class Capture {
     const { unseen } = this.#analyzer;
     const undecoded = this.#tracker.encrypted.undecoded();
     const summary = {
+      // The same in all outputs.
+      time: this.#clock.wall(monotonic()),
       ...this.#statistics.summary(seconds, losses, this.#analyzer.repeats),
       backend: this.#ready.backend,
       ...(undecoded.length ? { undecoded } : {}),

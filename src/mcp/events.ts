@@ -234,6 +234,8 @@ export type Losses = Partial<
 
 /** Everything that was captured, in numbers. */
 export interface Summary {
+  /** Wall clock at the end of the capture, nanoseconds since the epoch. */
+  readonly time: number;
   /** Seconds from ready to stop. */
   readonly seconds: number;
   /** MCP payload bytes, line ends not counted. */

@@ -77,7 +77,11 @@ export class Statistics {
   }
 
   /** `seconds` from ready to stop; `losses` as the source counted them; `repeats` as the analyzer did. */
-  summary(seconds: number, losses: Losses, repeats: Repeats = { replayed: 0, bothEnds: 0 }): Summary {
+  summary(
+    seconds: number,
+    losses: Losses,
+    repeats: Repeats = { replayed: 0, bothEnds: 0 },
+  ): Omit<Summary, 'time'> {
     const servers: ServerStatistics[] = [];
     const inOrder = [...this.#connections].sort(([a], [b]) => a - b);
     for (const [connection, { introduced, sessionId, ...known }] of inOrder) {

@@ -45,7 +45,7 @@ test('every frame on the bus becomes a line, in the order of the bus', () => {
   });
   bus.emit('summary', {
     ...{ seconds: 1, bytes: 1, frames: { http: 1 }, methods: [], tools: [], servers: [], losses: {} },
-    ...{ pending: 0, cancelled: 0, orphans: 0 },
+    ...{ time: 0, pending: 0, cancelled: 0, orphans: 0 },
   });
   for (const line of lines) assert.equal(objectionTo(line), undefined);
   assert.deepEqual(

@@ -80,6 +80,7 @@ function parseLine(line: string): Record<string, unknown> {
 }
 
 const summary: Summary = {
+  time: TIME,
   seconds: 12.5,
   bytes: 4096,
   frames: { request: 2, response: 1, notification: 0, invalid: 0, stderr: 0, gap: 1 },
@@ -218,12 +219,13 @@ test('the capture and the summary are as the schema says', () => {
     options: { pid: [1] },
   };
   assert.equal(parseLine(formatCapture(info)).schema_version, 1);
-  const line = parseLine(formatSummary(summary, TIME));
+  const line = parseLine(formatSummary(summary));
   assert.deepEqual(line.methods, [
     { name: 'tools/call', calls: 2, errors: 1, p50_ms: 1.5, p95_ms: 2.5, max_ms: 3.25 },
   ]);
   assert.deepEqual(line.tools, [{ name: 'echo', calls: 2, errors: 0 }]);
   assert.deepEqual(line.losses, summary.losses);
+  assert.equal(line.timestamp, parseLine(formatCapture(info)).timestamp);
 });
 
 test('what HTTP adds to the summary is there when there was any', () => {
@@ -236,12 +238,12 @@ test('what HTTP adds to the summary is there when there was any', () => {
     servers: summary.servers.map((entry) => ({ ...entry, sessionId: 'abcd…1f2e' })),
     undecoded: [undecoded],
   };
-  const line = parseLine(formatSummary(http, TIME));
+  const line = parseLine(formatSummary(http));
   assert.equal((line.frames as Record<string, number>).http, 2);
   assert.deepEqual(line.repeats, { replayed: 4, both_ends: 5 });
   assert.equal((line.servers as { session_id: string }[])[0]?.session_id, 'abcd…1f2e');
   assert.deepEqual(line.undecoded_tls, [undecoded]);
-  const without = parseLine(formatSummary(summary, TIME));
+  const without = parseLine(formatSummary(summary));
   assert.deepEqual(['repeats' in without, 'undecoded_tls' in without], [false, false]);
 });
 

@@ -129,11 +129,11 @@ export function formatCapture(info: CaptureInfo): string {
   });
 }
 
-/** The last line. `time` is the wall clock at the end of the capture, nanoseconds since the epoch. */
-export function formatSummary(summary: Summary, time: number = Date.now() * 1e6): string {
+/** The last line. */
+export function formatSummary(summary: Summary): string {
   return JSON.stringify({
     kind: 'summary',
-    timestamp: timestamp(time),
+    timestamp: timestamp(summary.time),
     backend: summary.backend,
     seconds: summary.seconds,
     bytes: summary.bytes,

@@ -5,6 +5,7 @@ import type { Summary } from '../mcp/events.ts';
 import { formatSummaryText } from './summary.ts';
 
 const nothing: Summary = {
+  time: 0,
   seconds: 0.5,
   bytes: 0,
   frames: { request: 0 },
@@ -26,6 +27,7 @@ test('a capture of nothing says so', () => {
 
 test('everything that was counted is shown', () => {
   const summary: Summary = {
+    time: 0,
     backend: 'fentry',
     seconds: 12.34,
     bytes: 3 << 20,
