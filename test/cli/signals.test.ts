@@ -16,6 +16,7 @@ import {
   watching,
 } from '../support/command.ts';
 import { cannotCapture, SPY, SPY_IN_SHELL, scratch } from '../support/mcpspy.ts';
+import { patience } from '../support/patience.ts';
 
 const directory = scratch();
 const kernel = { skip: cannotCapture };
@@ -63,7 +64,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 }
 
 test("a terminal's Ctrl+C reaches CMD once, even when its input is not the terminal", kernel, async () => {
-  const script = `trap 'echo interrupted' INT; echo ready; n=0; while [ $n -lt 20 ]; do sleep 0.05; n=$((n + 1)); done`;
+  const script = `trap 'echo interrupted' INT; echo ready; n=0; while [ $n -lt 4 ]; do sleep 0.25; n=$((n + 1)); done`;
   const command = `exec ${SPY_IN_SHELL} run -q -- sh -c "${script.replace(/\$/g, '\\$')}" </dev/null`;
   const terminal = start(['python3', 'test/peers/terminal.py', 'sh', '-c', command]);
   const result = await terminal.ended;
@@ -90,7 +91,7 @@ test('a CMD that ignores Ctrl+C is left alone after two seconds', kernel, async 
 test('a second Ctrl+C ends at once', kernel, async () => {
   const spy = await running(`trap '' INT; echo ready; exec sleep 30`);
   spy.child.kill('SIGINT');
-  setTimeout(() => spy.child.kill('SIGINT'), 100);
+  setTimeout(() => spy.child.kill('SIGINT'), patience(100));
   assert.equal(await spy.exited, 130);
   // It has not waited for CMD, whose two seconds would have ended with these.
   assert.doesNotMatch(spy.stderr(), /still runs/);
@@ -183,7 +184,7 @@ for (const who of ['mcpspy', 'its sensor'] as const)
       for (let count = 0; count < (who === 'mcpspy' ? 8 : 4); count++) {
         const output = join(directory, `flood${count}`);
         const spy = start([...SPY, 'run', '-q', '-o', output, '--', 'python3', '-c', FLOOD]);
-        await until(() => existsSync(output) && statSync(output).size > 1 << 20, 'many lines');
+        await until(() => existsSync(output) && statSync(output).size > 4 << 20, 'many lines');
         await sleep(40 * count);
         const [sensor = 0] = childrenOf(spy.pid);
         process.kill(who === 'mcpspy' ? spy.pid : sensor, 'SIGKILL');

@@ -9,8 +9,9 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { memory, processesOf, takeSummary } from '../../bench/measure.ts';
 import { cannotCapture, NODE, ROOT, SPY, scratch } from '../support/mcpspy.ts';
+import { patience } from '../support/patience.ts';
 
-const SECONDS = 16;
+const SECONDS = patience(16);
 const PROCESSES = 400;
 const CONNECTIONS = 2000;
 /** What caches may still take up after the first quarter, MiB. */
