@@ -426,7 +426,7 @@ __noinline int ended_at(u64 at, s32 fd)
 		return 0;
 	tell_losses(stream);
 	fill_head(&record, RECORD_EOF, FLAG_READ, tgid, stream->id);
-	bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags());
+	output_control(&record, sizeof(record));
 	return 0;
 }
 

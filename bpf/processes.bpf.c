@@ -21,7 +21,7 @@ static __always_inline void tell_process(u16 type, u32 tgid, u32 other, struct t
 	fill_head(&record.head, type, 0, tgid, 0);
 	record.other = other;
 	BPF_CORE_READ_STR_INTO(&record.comm, task, group_leader, comm);
-	if (bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags()))
+	if (output_control(&record, sizeof(record)))
 		count_loss(LOSS_MAP_FULL, 0, 0);
 }
 
@@ -89,7 +89,7 @@ int process_exec(u64 *ctx)
 	if (length > ARGV_MAX || bpf_probe_read_user(record->argv, length, (void *)start))
 		length = 0;
 	record->process.argv_length = length;
-	if (bpf_ringbuf_output(&control, &record->process, sizeof(record->process) + length, wake_flags()))
+	if (output_control(&record->process, sizeof(record->process) + length))
 		count_loss(LOSS_MAP_FULL, 0, 0);
 	return 0;
 }

@@ -5,7 +5,7 @@
  *
  * Three rings. `data` carries payload; `gaps` says what of it is missing;
  * `control` carries what happens to streams and processes. So a flood of payload
- * can push out neither who said it nor that some is lost. All times are CLOCK_MONOTONIC in nanoseconds. All integers are
+ * can push out neither who said it nor that some is lost; and what `control` has no room for goes into `data`. All times are CLOCK_MONOTONIC in nanoseconds. All integers are
  * in the machine's order (little endian on both architectures we build for).
  */
 #pragma once
@@ -20,7 +20,7 @@ enum record_type {
 	RECORD_DATA = 1,
 	/* gaps ring */
 	RECORD_GAP = 2,
-	/* control ring */
+	/* control ring, or data ring */
 	RECORD_STREAM = 16,
 	RECORD_ENDPOINT = 17,
 	RECORD_EOF = 18,

@@ -27,7 +27,7 @@ static __noinline int direction_over(struct sock *sk, int reading)
 		return 0;
 	tell_losses(stream);
 	fill_head(&record, RECORD_EOF, reading ? FLAG_READ : 0, 0, stream->id);
-	bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags());
+	output_control(&record, sizeof(record));
 	return 0;
 }
 

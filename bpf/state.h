@@ -172,6 +172,25 @@ static __always_inline u64 wake_flags(void)
 	return BPF_RB_NO_WAKEUP;
 }
 
+/*
+ * Room for a record of the control ring. When that is full it lies among the payload, which it describes: who reads
+ * both does so in the order of their times. NULL when there is none either.
+ */
+static __always_inline void *reserve_control(const u64 size)
+{
+	void *record = bpf_ringbuf_reserve(&control, size, 0);
+
+	return record ? record : bpf_ringbuf_reserve(&data, size, 0);
+}
+
+/* The same for a record that is made elsewhere; 0 when there was room. */
+static __always_inline long output_control(void *record, u64 size)
+{
+	if (!bpf_ringbuf_output(&control, record, size, wake_flags()))
+		return 0;
+	return bpf_ringbuf_output(&data, record, size, wake_flags());
+}
+
 static __always_inline void fill_head(struct record_head *head, u16 type, u16 flags, u32 tgid, u64 stream)
 {
 	head->type = type;

@@ -25,7 +25,7 @@ static __noinline int tell_stranger(u64 stream, struct stranger *who, int readin
 
 	if (!who)
 		return 0;
-	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
+	record = reserve_control(sizeof(*record));
 	if (!record)
 		return 0;
 	fill_head(&record->head, RECORD_ENDPOINT, FLAG_STRANGER | (reading ? FLAG_READ : 0), who->tgid, stream);

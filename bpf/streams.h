@@ -153,7 +153,7 @@ static __always_inline void announce(struct stream *stream, struct channel *chan
 	struct stream *reverse = NULL;
 	struct stream_key key;
 
-	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
+	record = reserve_control(sizeof(*record));
 	if (!record) {
 		count_loss(LOSS_MAP_FULL, 0, 0);
 		return;
@@ -335,7 +335,7 @@ static __noinline int term_is_over(u64 id, u64 base)
 static __always_inline int tell_endpoint(u64 stream, u32 tgid, s32 fd, int reading)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct record_endpoint *record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
+	struct record_endpoint *record = reserve_control(sizeof(*record));
 
 	if (!record)
 		return 0;

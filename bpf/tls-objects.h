@@ -64,7 +64,7 @@ static __noinline u64 begin_direction(struct stream_key *key, u64 pair, u32 join
 	fresh.owner = key->object;
 	if (bpf_map_update_elem(&streams, key, &fresh, BPF_ANY))
 		return 0;
-	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
+	record = reserve_control(sizeof(*record));
 	if (!record) {
 		count_loss(LOSS_MAP_FULL, 0, 0);
 		return fresh.id;
@@ -116,7 +116,7 @@ __noinline int direction_ended(u64 object, u32 tgid, int reading)
 		return 0;
 	tell_losses(stream);
 	fill_head(&record, RECORD_EOF, reading ? FLAG_READ : 0, tgid, stream->id);
-	bpf_ringbuf_output(&control, &record, sizeof(record), wake_flags());
+	output_control(&record, sizeof(record));
 	return 0;
 }
 

@@ -139,7 +139,7 @@ static __noinline int tell_tie(struct tls_object *object, u32 tgid, u32 reading)
 	carrier = reading ? object->carriers[1] : object->carriers[0];
 	if (!id)
 		return 0;
-	record = bpf_ringbuf_reserve(&control, sizeof(*record), 0);
+	record = reserve_control(sizeof(*record));
 	if (!record)
 		return 0;
 	fill_head(&record->head, RECORD_TIE, reading ? FLAG_READ : 0, tgid, id);

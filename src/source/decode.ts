@@ -73,7 +73,7 @@ function addresses(bytes: Buffer, at: number): Addresses | undefined {
   };
 }
 
-/** A record of the data ring that begins at `at`; `undefined` for a type of a newer object. */
+/** A record of bytes that begins at `at`; `undefined` for one of another type. */
 export function decodeData(ring: Buffer, at: number): DataRecord | undefined {
   if (ring.readUInt16LE(at + HEAD.type) !== RECORD.data) return undefined;
   const flags = ring.readUInt16LE(at + HEAD.flags);

@@ -96,6 +96,18 @@ describe('the reader of the rings', () => {
     own.finish();
   });
 
+  test('delivers what the control ring had no room for from among the bytes, in its time', () => {
+    const { reader: own, delivered, ...rings } = reader();
+    rings.control.push(control(10));
+    rings.data.push(data(20));
+    rings.data.push(control(30));
+    rings.data.push(data(40));
+    rings.control.push(control(35));
+    own.drain();
+    assert.deepEqual(delivered, ['stream 10', 'data 20', 'stream 30', 'stream 35', 'data 40']);
+    own.finish();
+  });
+
   test('delivers a gap in its time, after the record that describes its stream', () => {
     const { reader: own, delivered, ...rings } = reader();
     rings.gaps.push(gap(15));

@@ -115,7 +115,8 @@ export class RingReader {
     let handled = 0;
     let look = LOOK_RECORDS;
     for (let at = data.next(end); at >= 0; at = data.next(end)) {
-      const record = decodeData(data.bytes, at);
+      // What the control ring had no room for lies here, too.
+      const record = decodeData(data.bytes, at) ?? decodeControl(data.bytes, at);
       if (record) {
         reached = record.time;
         handled += this.#deliverUntil(record.time);

@@ -119,7 +119,7 @@ export class Ends {
         this.#tied(stream, now - time, http?.side === 'request') &&
         this.#knownBelow(stream, 'writer') &&
         this.#knownBelow(stream, 'reader');
-    this.#forgetEnded(stream);
+    this.#forgetEnded(stream, time);
     if (stream.reader.pid === undefined || stream.writer.pid === undefined) this.ask(stream);
     const { reader } = stream;
     return () => this.#known(stream, stream.writer) && this.#known(stream, reader);
@@ -149,10 +149,10 @@ export class Ends {
     return below.ended || this.#known(below, below[end]);
   }
 
-  /** A new process will read what a restarted server's predecessor left. */
-  #forgetEnded(stream: Stream): void {
+  /** A new process will read what is written, by `time`, after a restarted server's predecessor has ended. */
+  #forgetEnded(stream: Stream, time: number): void {
     const { pid } = stream.reader;
-    if (pid === undefined || !this.#processes.hasEnded(pid)) return;
+    if (pid === undefined || !this.#processes.hasEnded(pid, time)) return;
     stream.reader = unknownEnd();
     stream.asked = false;
     stream.answered = false;

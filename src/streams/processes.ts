@@ -26,8 +26,8 @@ export class ProcessTable {
   /** What a pid was, and until when; oldest first. */
   readonly #before = new Map<number, { readonly until: number; readonly endpoint: Endpoint }[]>();
   readonly #parents = new Map<number, number>();
-  /** Insertion order is the order of ending. */
-  readonly #ended = new Set<number>();
+  /** When; insertion order is the order of ending. */
+  readonly #ended = new Map<number, number>();
   readonly #watched = new Set<number>();
   /** What was started lately; the longest ago first. */
   readonly #shared = new Map<string, Program>();
@@ -92,8 +92,8 @@ export class ProcessTable {
 
   exit(record: ExitRecord): void {
     this.#watched.delete(record.pid);
-    this.#ended.add(record.pid);
-    for (const pid of this.#ended) {
+    this.#ended.set(record.pid, record.time);
+    for (const pid of this.#ended.keys()) {
       if (this.#ended.size <= ENDED_KEPT) break;
       this.#ended.delete(pid);
       this.#byPid.delete(pid);
@@ -124,8 +124,10 @@ export class ProcessTable {
     return this.#watched.size;
   }
 
-  hasEnded(pid: number): boolean {
-    return this.#ended.has(pid);
+  /** @param by Until that time, CLOCK_MONOTONIC in nanoseconds; by now if it is left out. */
+  hasEnded(pid: number, by = Number.POSITIVE_INFINITY): boolean {
+    const ended = this.#ended.get(pid);
+    return ended !== undefined && ended <= by;
   }
 
   /** Is `ancestor` the process itself or one that it descends from, as far as forks were seen? */

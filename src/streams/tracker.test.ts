@@ -324,6 +324,15 @@ describe('who is at an end', () => {
     assert.deepEqual(who(), ['client>server']);
   });
 
+  test('says who read a message that stood behind a hole until its reader had ended', () => {
+    const { tracker, exit, data, who } = connected(1);
+    data(1, `${rpc(2)}\n`, 2 * MS, { offset: rpc(1).length + 1 });
+    exit(SERVER.pid, 3 * MS);
+    data(1, `${rpc(1)}\n`, 1 * MS, { offset: 0 });
+    tracker.settled(SECOND);
+    assert.deepEqual(who(), ['client>server', 'client>server']);
+  });
+
   test('is after a restart the new server, for what it found in the pipe', async () => {
     const { tracker, exit, fork, exec, endpoint, data, who } = connected(1);
     data(1, `${rpc(1)}\n`, 10 * MS);

@@ -317,13 +317,13 @@ export class Tracker implements RecordSink {
   }
 
   #endpoint(record: EndpointRecord): void {
-    const stream = this.#table.resumed(record.stream);
+    const stream = this.#stream(record.stream, record.time);
     if (record.stranger) {
-      if (stream) this.#ends.stranger(stream, record);
+      this.#ends.stranger(stream, record);
       return;
     }
     this.processes.named(record.pid, record.comm);
-    if (stream) this.#seen(stream, record.reader, record.pid, record.fd, record.time);
+    this.#seen(stream, record.reader, record.pid, record.fd, record.time);
   }
 
   #seen(stream: Stream, reader: boolean, pid: number, fd: number, time: number): void {
