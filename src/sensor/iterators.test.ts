@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { describe, test } from 'node:test';
+import { until } from '../../test/support/command.ts';
 import { cannotCapture } from '../../test/support/mcpspy.ts';
 import { withDescendants } from './descent.ts';
 import { LISTED_MAPPING, mappingsIn, parentagesIn, readAll } from './iterators.ts';
@@ -39,24 +39,22 @@ const { spawn } = require('node:child_process');
 const { Worker } = require('node:worker_threads');
 spawn('sh', ['-c', 'sleep 60 & wait'], { stdio: 'ignore' });
 new Worker("require('node:child_process').spawn('sleep', ['60'], { stdio: 'ignore' })", { eval: true });
-setInterval(() => {}, 1000);
-setTimeout(() => console.log('there'), 300);`;
+setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['-e', script], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'ignore', 'inherit'],
       detached: true,
     });
     const pid = child.pid ?? 0;
     const programs = new Programs({ ringSize: 1 << 20, wholeMachine: false });
     try {
-      await once(child.stdout, 'data');
-      const found = [...withDescendants([pid], () => programs.parentages())];
-      assert.deepEqual(
-        found
-          .slice(1)
-          .map((some) => readProcess(some)?.comm)
-          .sort(),
-        ['sh', 'sleep', 'sleep'],
-      );
+      let found: number[] = [];
+      const names = () => {
+        found = [...withDescendants([pid], () => programs.parentages())];
+        const all = found.slice(1).map((some) => readProcess(some)?.comm);
+        return all.sort().join(' ');
+      };
+      // Each of them is a copy of who starts it for a moment.
+      await until(() => names() === 'sh sleep sleep', 'all of them, and nobody else');
       assert.deepEqual(programs.mappings(), new Map());
       assert.deepEqual([...new Set(found.map((some) => programs.watch(some)))], [true]);
       assert.equal(programs.watch(pid), false, 'it is watched already');
