@@ -140,9 +140,12 @@ async function deprecated(request: IncomingMessage, response: ServerResponse): P
   if (transport instanceof SSEServerTransport) await transport.handlePostMessage(request, response);
 }
 
+/** An emulated machine takes minutes until mcpspy watches; connections that it joins are to be there still. Seconds. */
+const KEPT_ALIVE = 600;
+
 const answer = (request: IncomingMessage, response: ServerResponse) => {
   // The SDK sets Connection itself, and then Node does not say how long it waits: a client hangs up after 4 s.
-  response.setHeader('keep-alive', 'timeout=60');
+  response.setHeader('keep-alive', `timeout=${KEPT_ALIVE}`);
   if (!/^\/(mcp|sse|message)($|\?)/.test(request.url ?? '')) {
     response.writeHead(404, { 'content-type': 'text/plain' }).end('not here');
     return;
@@ -156,7 +159,5 @@ const server =
   TLS_CERT && TLS_KEY
     ? https.createServer({ cert: readFileSync(TLS_CERT), key: readFileSync(TLS_KEY) }, answer)
     : http.createServer(answer);
-// A slow machine's client may come back later than Node waits by default.
-/** An emulated machine takes a minute until mcpspy watches; what it joins is to be there still. */
-server.keepAliveTimeout = 600_000;
+server.keepAliveTimeout = KEPT_ALIVE * 1000;
 server.listen(Number(PORT), HOST);
