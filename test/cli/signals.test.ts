@@ -162,9 +162,9 @@ for (const who of ['mcpspy', 'its sensor'] as const)
     assert.deepEqual([own, ownSignal], [0, null]);
   });
 
-/** Messages of a megabyte as fast as they go, for a second: half of all kills meet the monitor in a write. */
+/** Messages of a megabyte as fast as they go, for so many seconds: half of all kills meet the monitor in a write. */
 const FLOOD = `
-import json, os, time
+import json, os, sys, time
 line = (json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"x": "y" * 1000000}}) + "\\n").encode()
 print("ready", flush=True)
 out, into = os.pipe()
@@ -172,9 +172,11 @@ if os.fork() == 0:
     os.close(into)
     while os.read(out, 65536): pass
     os._exit(0)
-until = time.monotonic() + 1
+until = time.monotonic() + float(sys.argv[1])
 while time.monotonic() < until: os.write(into, line)
 `;
+
+const FLOOD_SECONDS = String(patience(1000) / 1000);
 
 for (const who of ['mcpspy', 'its sensor'] as const)
   test(
@@ -183,7 +185,7 @@ for (const who of ['mcpspy', 'its sensor'] as const)
     async () => {
       for (let count = 0; count < (who === 'mcpspy' ? 8 : 4); count++) {
         const output = join(directory, `flood${count}`);
-        const spy = start([...SPY, 'run', '-q', '-o', output, '--', 'python3', '-c', FLOOD]);
+        const spy = start([...SPY, 'run', '-q', '-o', output, '--', 'python3', '-c', FLOOD, FLOOD_SECONDS]);
         await until(() => existsSync(output) && statSync(output).size > 4 << 20, 'many lines');
         await sleep(40 * count);
         const [sensor = 0] = childrenOf(spy.pid);
