@@ -16,6 +16,7 @@ import {
 } from '../../test/support/tracking.ts';
 import type { Holder } from '../sensor/messages.ts';
 import type { StreamRecord } from '../source/records.ts';
+import { LOST_NS } from './unannounced.ts';
 
 describe('a frame', () => {
   test('says where it stood, when it was complete and who is at both ends', () => {
@@ -498,13 +499,30 @@ describe('a gap', () => {
   });
 
   test('of a stream whose announcement was lost is followed, and so are its bytes', () => {
-    const { tracker, endpoint, gap, data, texts, gaps } = tracking();
+    const { tracker, endpoint, gap, data, texts, gaps, who } = tracking();
     gap(7, 10, 1 * MS, { lines: 1, endsLine: true });
     data(7, `${rpc(1)}\n`, 2 * MS);
     endpoint(7, SERVER.pid, true, 3 * MS);
-    tracker.settled(10 * MS);
+    assert.equal(tracker.settled(LOST_NS), true);
+    assert.deepEqual(texts(), []);
+    for (const time of [LOST_NS + LATER, SECOND]) tracker.settled(time);
     assert.deepEqual(texts(), [rpc(1)]);
+    assert.deepEqual(who(), ['client>server']);
     assert.equal(gaps().length, 1);
+  });
+
+  test('of a stream that the other end is about to announce waits for that, and so do its bytes', async () => {
+    const { tracker, announce, endpoint, data, texts, gaps, who } = tracking();
+    endpoint(7, SERVER.pid, true, 1 * MS);
+    data(7, `${rpc(1)}\n`, 1 * MS, { fromReader: true, pid: SERVER.pid });
+    announce(7, { joined: true, time: 2 * MS });
+    endpoint(7, CLIENT.pid, false, 2 * MS);
+    data(7, `${rpc(2)}\n`, 3 * MS);
+    tracker.settled(4 * MS);
+    await answers();
+    tracker.settled(SECOND);
+    assert.deepEqual([texts(), gaps()], [[rpc(1), rpc(2)], []]);
+    assert.deepEqual(who(), ['client>server', 'client>server']);
   });
 });
 

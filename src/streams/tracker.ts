@@ -21,6 +21,7 @@ import { Sockets } from './sockets.ts';
 import { type End, hasWritten, noteFormerWriter, type StopUntil, Stream } from './stream.ts';
 import { StreamTable } from './table.ts';
 import { TlsStreams } from './tls-streams.ts';
+import { Unannounced } from './unannounced.ts';
 import { Written } from './written.ts';
 
 /** A stream that nobody recognised and that does not look like JSON is given up after so many bytes in one line. */
@@ -54,6 +55,7 @@ export class Tracker implements RecordSink {
   readonly #outgoing: Outgoing;
   readonly #verdicts: Verdicts;
   readonly #options: TrackerOptions;
+  readonly #unannounced = new Unannounced();
   /** Streams whose merge has a hole open. */
   readonly #holes = new Set<Stream>();
   readonly #keptWriters = new Set<number>();
@@ -170,7 +172,11 @@ export class Tracker implements RecordSink {
   record(record: SourceRecord): void {
     switch (record.type) {
       case 'data': {
-        const stream = this.#stream(record.stream, record.time);
+        const stream = this.#table.resumed(record.stream);
+        if (!stream) {
+          this.#unannounced.add(record);
+          return;
+        }
         if (record.resumed) stream.stopped = undefined;
         // On its way before the kernel knew: to be seen as the kernel would have seen it.
         else if (
@@ -196,14 +202,16 @@ export class Tracker implements RecordSink {
         break;
       }
       case 'gap': {
-        const stream = this.#stream(record.stream, record.time);
-        if (stream.stopped) return;
+        const stream = this.#table.resumed(record.stream);
+        if (!stream) this.#unannounced.add(record);
+        if (!stream || stream.stopped) return;
         stream.merge.gap(record);
         if (stream.merge.waiting) this.#holes.add(stream);
         break;
       }
       case 'stream':
         this.#begin(record);
+        this.#catchUp(record.stream);
         break;
       case 'tie': {
         const stream = this.#table.get(record.stream);
@@ -216,6 +224,7 @@ export class Tracker implements RecordSink {
       case 'eof': {
         const stream = this.#table.get(record.stream);
         if (stream) this.#end(stream, record.time);
+        else if (this.#unannounced.has(record.stream)) this.#unannounced.add(record);
         break;
       }
       case 'fork':
@@ -235,6 +244,7 @@ export class Tracker implements RecordSink {
   }
 
   settled(time: number): boolean {
+    for (const id of this.#unannounced.overdue(time)) this.#beginUnannounced(id, time);
     for (const stream of this.#holes) {
       stream.merge.expire(time, {
         reader: this.#patience(stream, stream.reader),
@@ -244,11 +254,12 @@ export class Tracker implements RecordSink {
     }
     this.#outgoing.pump(time);
     this.#table.sweep(time);
-    return this.#outgoing.length > 0 || this.#holes.size > 0;
+    return this.#outgoing.length > 0 || this.#holes.size > 0 || this.#unannounced.size > 0;
   }
 
   /** The capture is over: nothing waits any longer, and what is incomplete is said to be. */
   finish(time: number): void {
+    for (const id of this.#unannounced.overdue(Number.POSITIVE_INFINITY)) this.#beginUnannounced(id, time);
     for (const stream of this.#table.values()) {
       if (stream.stopped) continue;
       stream.merge.end(stream.lastTime || time);
@@ -261,23 +272,16 @@ export class Tracker implements RecordSink {
     this.#outgoing.pump(Number.POSITIVE_INFINITY);
   }
 
-  /** The stream of this id; one whose announcement was lost is followed all the same. */
-  #stream(id: number, time: number): Stream {
-    return (
-      this.#table.resumed(id) ??
-      this.#begin({
-        type: 'stream',
-        time,
-        pid: 0,
-        stream: id,
-        carrier: 'pipe',
-        inode: 0,
-        peerInode: 0,
-        device: 0,
-        pair: 0,
-        joined: false,
-      })
-    );
+  /** What of this stream came before its announcement. */
+  #catchUp(id: number): void {
+    for (const record of this.#unannounced.take(id)) this.record(record);
+  }
+
+  /** One whose announcement was lost is followed all the same. */
+  #beginUnannounced(stream: number, time: number): void {
+    const unknown = { carrier: 'pipe', inode: 0, peerInode: 0, device: 0, pair: 0, joined: false } as const;
+    this.#begin({ type: 'stream', time, pid: 0, stream, ...unknown });
+    this.#catchUp(stream);
   }
 
   #begin(told: StreamRecord): Stream {
@@ -317,7 +321,11 @@ export class Tracker implements RecordSink {
   }
 
   #endpoint(record: EndpointRecord): void {
-    const stream = this.#stream(record.stream, record.time);
+    const stream = this.#table.resumed(record.stream);
+    if (!stream) {
+      this.#unannounced.add(record);
+      return;
+    }
     if (record.stranger) {
       this.#ends.stranger(stream, record);
       return;
