@@ -475,12 +475,20 @@ class Model {
   }
 }
 
-/** Moves each element by a few places at most. */
-function reordered<T>(items: readonly T[], shifts: readonly number[]): T[] {
-  return items
-    .map((item, index) => ({ item, at: index + (shifts[index % (shifts.length || 1)] ?? 0) }))
+/**
+ * Moves each record by a few places at most, past those of the other end: each end is one thread, whose calls get
+ * their room in the ring one after another.
+ */
+function reordered(records: readonly (DataRecord | GapRecord)[], shifts: readonly number[]) {
+  const last = { reader: 0, writer: 0 };
+  return records
+    .map((record, index) => {
+      const end = record.fromReader ? 'reader' : 'writer';
+      last[end] = Math.max(last[end], index + (shifts[index % (shifts.length || 1)] ?? 0));
+      return { record, at: last[end] };
+    })
     .sort((a, b) => a.at - b.at)
-    .map(({ item }) => item);
+    .map(({ record }) => record);
 }
 
 function stepOf(fates: readonly Fate[], unseen: fc.Arbitrary<boolean>): fc.Arbitrary<Step> {
@@ -509,6 +517,20 @@ function run(steps: readonly Step[], shifts: readonly number[]) {
 
 const shifts = fc.array(fc.nat(4), { maxLength: 10 });
 const sometimes = fc.constantFrom(false, false, false, true);
+
+test('what comes after all when it has been given up, and more was read, is not told again', () => {
+  const { merge, out, position } = collected();
+  merge.gap(gapOf(0, 2, { fromReader: true }));
+  merge.data(dataOf(2, 'cd', READER));
+  merge.data(dataOf(0, 'ab', WRITER));
+  merge.data(dataOf(2, 'cdef', WRITER));
+  merge.end(EXPIRED);
+  assert.deepEqual(
+    out.map((each) => (typeof each === 'string' ? each : each.bytes)),
+    [2, 'cd', 'ef'],
+  );
+  assert.equal(position(), 6);
+});
 
 describe('whatever order the calls of both ends come in', () => {
   test('without losses all bytes come out, each once and in order', () => {

@@ -84,6 +84,8 @@ export class Merge<T> {
   #shared: SharedWriting | undefined;
   /** Supplied by the reader, not confirmed yet. */
   #ahead: Ahead | undefined;
+  /** The last hole, with those that it adjoins. */
+  #lost: { readonly start: number; readonly end: number } | undefined;
   /** Beyond a hole, by position. */
   #early = NONE;
   #unplaced: Unplaced | undefined;
@@ -125,6 +127,7 @@ export class Merge<T> {
     this.#position = 0;
     this.#joining = joined ? { bytes: 0, last: 0 } : undefined;
     this.#ahead = undefined;
+    this.#lost = undefined;
     this.#shared = undefined;
   }
 
@@ -298,12 +301,18 @@ export class Merge<T> {
     const start = startOf(this.#ahead);
     const from = Math.max(offset, start);
     const to = Math.min(offset + known, this.#ahead.end);
+    if (this.#wasLost(offset, offset + known)) return true;
     if (!batch && from > offset && to < this.#ahead.end) return false;
     return (
       from >= to ||
       this.#ahead.latin1.slice(from - start, to - start) ===
         bytes.toString('latin1', from - offset, to - offset)
     );
+  }
+
+  /** Given up already, and the call comes that would have brought it. */
+  #wasLost(start: number, end: number): boolean {
+    return this.#lost !== undefined && this.#lost.start <= start && end <= this.#lost.end;
   }
 
   #confirm(offset: number, length: number, record: DataRecord): void {
@@ -373,6 +382,8 @@ export class Merge<T> {
     cause: LossCause,
   ): void {
     const offset = this.#shared?.lost(bytes, time) ?? this.#position;
+    const start = this.#lost?.end === this.#position ? this.#lost.start : this.#position;
+    this.#lost = { start, end: this.#position + bytes };
     this.#position += bytes;
     this.#ahead = undefined;
     this.#sink.lost(this.of, { time, offset, bytes, lines, endsLine, cause });
