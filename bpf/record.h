@@ -5,8 +5,9 @@
  *
  * Three rings. `data` carries payload; `gaps` says what of it is missing;
  * `control` carries what happens to streams and processes. So a flood of payload
- * can push out neither who said it nor that some is lost; and what `control` has no room for goes into `data`. All times are CLOCK_MONOTONIC in nanoseconds. All integers are
- * in the machine's order (little endian on both architectures we build for).
+ * can push out neither who said it nor that some is lost; and what `control` has no room for goes into `data`.
+ * All times are CLOCK_MONOTONIC in nanoseconds. All integers are in the machine's order (little endian on both
+ * architectures we build for).
  */
 #pragma once
 
